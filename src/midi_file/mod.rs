@@ -1,0 +1,1 @@
+//! `.mid` files to notes and back.

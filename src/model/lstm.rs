@@ -1,0 +1,246 @@
+//! One step of the LSTM note model through `ort`.
+
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+use thiserror::Error;
+
+use super::engine::Engine;
+use super::file::{ModelFile, names};
+use super::{ModelState, NoteModel};
+use crate::note_model::{ANY_STYLE, Attribute, Description, NoteClasses};
+
+/// Why the model could not be computed.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// The engine does not take the graph.
+    #[error("{path}: the {engine} engine does not take this model: {why}")]
+    Load {
+        /// The model file.
+        path: String,
+        /// The engine's name.
+        engine: String,
+        /// What it said.
+        why: String,
+    },
+    /// A step failed.
+    #[error("the model failed while running: {0}")]
+    Run(String),
+    /// No such style.
+    #[error("the model knows no style {wanted:?}; it knows {}", .known.join(", "))]
+    Style {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+}
+
+impl From<ort::Error> for ModelError {
+    fn from(error: ort::Error) -> Self {
+        Self::Run(error.to_string())
+    }
+}
+
+/// Logits of each note of a sequence, one flat (notes, classes) table for each attribute.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Logits {
+    /// In chain-rule order.
+    pub tables: [Vec<f32>; 4],
+}
+
+/// The model in a running engine.
+pub struct LstmModel {
+    session: Session,
+    description: Description,
+}
+
+/// What goes in: `time` steps of one voice (batch 1).
+struct Inputs<'a> {
+    last: [&'a [i64]; 4],
+    next: [&'a [i64]; 3],
+    style: &'a [i64],
+    advance: bool,
+    h: &'a [f32],
+    c: &'a [f32],
+    context: &'a [f32],
+}
+
+impl LstmModel {
+    /// Hands a checked file to an engine; computing is single-threaded.
+    ///
+    /// # Errors
+    /// [`ModelError::Load`] when the engine does not take the graph.
+    pub fn load(file: &ModelFile, engine: &Engine) -> Result<Self, ModelError> {
+        let build = || -> Result<Session, ort::Error> {
+            // Below Level3 the embedded engine is 35 times slower.
+            Session::builder(engine.environment())?
+                .with_optimization_level(GraphOptimizationLevel::Level3)?
+                .with_intra_threads(1)?
+                .commit_from_memory(&file.bytes)
+        };
+        let session = build().map_err(|error| ModelError::Load {
+            path: file.path.display().to_string(),
+            engine: engine.name().to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(Self { session, description: file.description.clone() })
+    }
+
+    /// What the model says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The number of a style by its name; `any` when none is named.
+    ///
+    /// # Errors
+    /// [`ModelError::Style`], which lists the styles there are.
+    pub fn style_number(&self, name: Option<&str>) -> Result<usize, ModelError> {
+        let wanted = name.unwrap_or(ANY_STYLE);
+        self.description
+            .style_number(wanted)
+            .ok_or_else(|| ModelError::Style { wanted: wanted.to_owned(), known: self.description.styles.clone() })
+    }
+
+    /// Logits of every note of a piece, each given the notes before it: one run for the whole piece.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn score(&mut self, notes: &[NoteClasses], style: usize) -> Result<Logits, ModelError> {
+        let none = none_classes();
+        let last = Attribute::ALL.map(|attribute| {
+            let before = notes.split_last().map_or(&[][..], |(_, before)| before);
+            let classes = before.iter().map(|note| i64::from(note.of(attribute)));
+            std::iter::once(none[attribute.index()]).chain(classes).collect::<Vec<_>>()
+        });
+        let next = Attribute::ALL.map(|a| notes.iter().map(|note| i64::from(note.of(a))).collect::<Vec<_>>());
+        if notes.is_empty() {
+            return Ok(Logits::default());
+        }
+        let (state, context) = (self.zero_state(), vec![0.0; 4 * self.description.sizes.head * notes.len()]);
+        let style = vec![as_i64(style); notes.len()];
+        let inputs = Inputs {
+            last: [&last[0], &last[1], &last[2], &last[3]],
+            next: [&next[0], &next[1], &next[2]],
+            style: &style,
+            advance: true,
+            h: &state,
+            c: &state,
+            context: &context,
+        };
+        let outputs = run(&mut self.session, &self.description, &inputs)?;
+        let mut logits = Logits::default();
+        for (table, name) in logits.tables.iter_mut().zip(names::LOGITS) {
+            outputs.copy(name, table)?;
+        }
+        Ok(logits)
+    }
+
+    fn zero_state(&self) -> Vec<f32> {
+        vec![0.0; self.description.sizes.layers * self.description.sizes.hidden]
+    }
+
+    fn step(&mut self, state: &mut ModelState, last: [i64; 4], style: usize) -> Result<(), ModelError> {
+        let inputs = Inputs {
+            last: [&last[0..1], &last[1..2], &last[2..3], &last[3..4]],
+            next: [&[0]; 3],
+            style: &[as_i64(style)],
+            advance: true,
+            h: &state.h,
+            c: &state.c,
+            context: &state.context,
+        };
+        let outputs = run(&mut self.session, &self.description, &inputs)?;
+        outputs.copy(names::H[1], &mut state.h)?;
+        outputs.copy(names::C[1], &mut state.c)?;
+        outputs.copy(names::CONTEXT[1], &mut state.context)?;
+        outputs.copy(names::LOGITS[0], &mut state.shift_logits)
+    }
+}
+
+impl NoteModel for LstmModel {
+    fn start(&mut self, style: usize) -> Result<ModelState, ModelError> {
+        let zero = self.zero_state();
+        let context = vec![0.0; 4 * self.description.sizes.head];
+        let mut state = ModelState { h: zero.clone(), c: zero, context, shift_logits: Vec::new() };
+        self.step(&mut state, none_classes(), style)?;
+        Ok(state)
+    }
+
+    fn advance(&mut self, state: &mut ModelState, note: NoteClasses, style: usize) -> Result<(), ModelError> {
+        self.step(state, note.0.map(i64::from), style)
+    }
+
+    fn logits(
+        &mut self,
+        state: &ModelState,
+        chosen: NoteClasses,
+        attribute: Attribute,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        if attribute == Attribute::Shift {
+            out.clone_from(&state.shift_logits);
+            return Ok(());
+        }
+        let chosen = chosen.0.map(i64::from);
+        let inputs = Inputs {
+            last: [&[0]; 4],
+            next: [&chosen[0..1], &chosen[1..2], &chosen[2..3]],
+            style: &[0],
+            advance: false,
+            h: &state.h,
+            c: &state.c,
+            context: &state.context,
+        };
+        run(&mut self.session, &self.description, &inputs)?.copy(names::LOGITS[attribute.index()], out)
+    }
+}
+
+/// The classes that stand for "no note yet": one past the last of each attribute.
+fn none_classes() -> [i64; 4] {
+    Attribute::ALL.map(|attribute| as_i64(attribute.classes()))
+}
+
+fn as_i64(index: usize) -> i64 {
+    i64::try_from(index).expect("class and style numbers are small")
+}
+
+/// Outputs of a run, copied out by name.
+struct Outputs<'s>(ort::session::SessionOutputs<'s>);
+
+impl Outputs<'_> {
+    fn copy(&self, name: &str, out: &mut Vec<f32>) -> Result<(), ModelError> {
+        let (_, values) = self.0[name].try_extract_tensor::<f32>()?;
+        out.clear();
+        out.extend_from_slice(values);
+        Ok(())
+    }
+}
+
+fn run<'s>(
+    session: &'s mut Session,
+    description: &Description,
+    inputs: &Inputs<'_>,
+) -> Result<Outputs<'s>, ModelError> {
+    let sizes = description.sizes;
+    let sequence = [as_i64(inputs.style.len()), 1]; // (time, batch)
+    let state = [as_i64(sizes.layers), 1, as_i64(sizes.hidden)]; // (layers, batch, hidden)
+    let context = [sequence[0], 1, as_i64(4 * sizes.head)]; // (time, batch, 4 x head)
+    let advance = [inputs.advance];
+    let outputs = session.run(ort::inputs![
+        names::LAST[0] => TensorRef::from_array_view((sequence, inputs.last[0]))?,
+        names::LAST[1] => TensorRef::from_array_view((sequence, inputs.last[1]))?,
+        names::LAST[2] => TensorRef::from_array_view((sequence, inputs.last[2]))?,
+        names::LAST[3] => TensorRef::from_array_view((sequence, inputs.last[3]))?,
+        names::NEXT[0] => TensorRef::from_array_view((sequence, inputs.next[0]))?,
+        names::NEXT[1] => TensorRef::from_array_view((sequence, inputs.next[1]))?,
+        names::NEXT[2] => TensorRef::from_array_view((sequence, inputs.next[2]))?,
+        names::STYLE => TensorRef::from_array_view((sequence, inputs.style))?,
+        names::ADVANCE => TensorRef::from_array_view((Vec::<i64>::new(), &advance[..]))?,
+        names::H[0] => TensorRef::from_array_view((state, inputs.h))?,
+        names::C[0] => TensorRef::from_array_view((state, inputs.c))?,
+        names::CONTEXT[0] => TensorRef::from_array_view((context, inputs.context))?,
+    ])?;
+    Ok(Outputs(outputs))
+}

@@ -1,0 +1,55 @@
+//! Running the note model: the file, the engine that computes it, and one step of it.
+
+pub mod engine;
+pub mod file;
+mod lstm;
+pub mod onnx_proto;
+
+pub use engine::{Engine, EngineChoice};
+pub use file::{ModelFile, ModelFileError};
+pub use lstm::{Logits, LstmModel, ModelError};
+
+use crate::note_model::{Attribute, NoteClasses};
+
+/// What a model remembers after the notes that it has taken in.
+///
+/// Plain data: a kept copy is a point to return to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelState {
+    /// Hidden state, (layers, hidden).
+    pub h: Vec<f32>,
+    /// Cell state, (layers, hidden).
+    pub c: Vec<f32>,
+    /// What the LSTM gives to the four heads, (4 x head).
+    pub context: Vec<f32>,
+    /// Logits of the next note's shift, which depend on nothing chosen later.
+    pub shift_logits: Vec<f32>,
+}
+
+/// A model of the next note given the notes before.
+pub trait NoteModel: Send {
+    /// The state before any note.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    fn start(&mut self, style: usize) -> Result<ModelState, ModelError>;
+
+    /// Takes one note in.
+    ///
+    /// # Errors
+    /// When the engine fails; `state` is then as it was.
+    fn advance(&mut self, state: &mut ModelState, note: NoteClasses, style: usize) -> Result<(), ModelError>;
+
+    /// Logits of one attribute of the next note, given the classes chosen for the attributes before it in
+    /// chain-rule order; the classes in `chosen` from `attribute` on are not read.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    fn logits(
+        &mut self,
+        state: &ModelState,
+        chosen: NoteClasses,
+        attribute: Attribute,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ModelError>;
+}

@@ -1,0 +1,3 @@
+//! The `antiphon-train` command.
+
+fn main() {}
