@@ -4,6 +4,8 @@ pub mod engine;
 pub mod file;
 mod lstm;
 pub mod onnx_proto;
+#[cfg(test)]
+pub(crate) mod toy;
 
 pub use engine::{Engine, EngineChoice};
 pub use file::{ModelFile, ModelFileError};
