@@ -1,1 +1,114 @@
 //! `.mid` files to notes and back.
+//!
+//! # Reading
+//! What is sound is read; a file with nothing sound in it is refused with one sentence ([`MidiFileError`]). SMF types 0
+//! and 1 (and unknown types) are merged into one stream, the patterns of type 2 follow one another. Times come from the
+//! tempo map in exact arithmetic from absolute ticks, so that nothing drifts.
+//!
+//! | what stands in the file | what becomes of it |
+//! |---|---|
+//! | note-on with velocity 0 | a note-off |
+//! | the same key struck again before its note-off | two notes; note-offs end them first in, first out |
+//! | note-off while the pedal (CC 64 >= 64) is down on its channel | the note lasts until the pedal is released |
+//! | a key struck again while only the pedal holds it | the older note ends there |
+//! | a pedal that is never released | its notes end with the file's last event |
+//! | a note without a note-off | ends with the file's last event, after [`LONGEST_UNTERMINATED`] at most |
+//! | a note shorter than [`SHORTEST_NOTE`], or of no length | lasts [`SHORTEST_NOTE`] |
+//! | note-off and note-on of a key at one tick | the note-off comes first, if a note was sounding; else file order |
+//! | CC 120 (all sound off) | ends all notes of its channel |
+//! | CC 123-127 (all notes off, channel modes) | a note-off for every key that is down on its channel |
+//! | CC 121 (reset controllers) | releases the pedal of its channel |
+//! | channel 10 (drums) | left out of the notes, kept in the events |
+//! | times beyond 24 hours ([`LATEST`]) | become 24 hours |
+//! | tempo 0, or a tempo event cut short | ignored |
+//! | status bytes F1-F6, F8-FE, ill-formed meta events | stepped over |
+//! | any other ill-formed event | ends its track; the notes before it are kept ([`FileNotes::damage`]) |
+//! | events behind End of Track | left out |
+//!
+//! # Writing
+//! [`write`] makes a type 1 file of a [`Score`]; each tick is rounded from absolute time.
+
+mod error;
+mod notes;
+mod read;
+mod tempo_map;
+mod write;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+pub use error::MidiFileError;
+pub use notes::{LONGEST_UNTERMINATED, SHORTEST_NOTE};
+pub use read::{Damage, FileEvent, LATEST};
+pub use write::{Score, Tempo, Track, write};
+
+use crate::note::Note;
+
+/// Largest file that is read.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Most notes that one file may hold.
+pub const MAX_NOTES: usize = 2_000_000;
+
+/// The notes of one file, and what of it could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileNotes {
+    /// Ordered by onset, then key; onsets count from the file's beginning.
+    pub notes: Vec<Note>,
+    /// Where the file is broken, if it is: what stands behind that place is missing from `notes`.
+    pub damage: Option<Damage>,
+}
+
+/// Reads the notes of a MIDI file, ordered by onset, then key.
+///
+/// # Errors
+/// When nothing in the file can be used; the message is one line and leaves the path to the caller.
+pub fn read_notes(path: &Path) -> Result<Vec<Note>, MidiFileError> {
+    read_notes_from_bytes(&load(path)?)
+}
+
+/// Reads the notes of a MIDI file held in memory; see [`read_notes`].
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_notes_from_bytes(bytes: &[u8]) -> Result<Vec<Note>, MidiFileError> {
+    read_notes_and_damage(bytes).map(|found| found.notes)
+}
+
+/// Reads the notes of a MIDI file held in memory, and says what of it could not be read.
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_notes_and_damage(bytes: &[u8]) -> Result<FileNotes, MidiFileError> {
+    let parsed = read::parse(bytes)?;
+    Ok(FileNotes { notes: notes::from_patterns(&parsed.patterns), damage: parsed.damage })
+}
+
+/// Reads all channel messages of a MIDI file in time order, running status expanded, drums included.
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_events(path: &Path) -> Result<Vec<FileEvent>, MidiFileError> {
+    read_events_from_bytes(&load(path)?)
+}
+
+/// Reads all channel messages of a MIDI file held in memory; see [`read_events`].
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_events_from_bytes(bytes: &[u8]) -> Result<Vec<FileEvent>, MidiFileError> {
+    Ok(read::parse(bytes)?.patterns.into_iter().flat_map(|pattern| pattern.events).collect())
+}
+
+/// The bytes of a regular file that is not too large.
+fn load(path: &Path) -> Result<Vec<u8>, MidiFileError> {
+    let metadata = std::fs::metadata(path)?;
+    // Opening a pipe would wait for a writer for ever.
+    if !metadata.is_file() {
+        return Err(MidiFileError::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    // One byte more than allowed, in case the file grows meanwhile.
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
