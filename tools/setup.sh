@@ -18,7 +18,10 @@ esac
 say() { printf 'setup: %s\n' "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-have cargo || say "cargo is not here: install Rust (rustup, version 1.91 or newer), then run this again"
+if ! have cargo; then
+    say "cargo is not here: install Rust (rustup, version 1.91 or newer), then run this again"
+    exit 1
+fi
 
 # --- macOS, Windows: the MIDI drivers come with the system --------------------------------------------------------
 case "$(uname -s)" in

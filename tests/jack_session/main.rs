@@ -133,4 +133,11 @@ fn check_recording(path: &Path, pianist: &Pianist) {
         assert!((played - recorded).abs() < 0.015, "played at {played} s, recorded at {recorded} s");
     }
     recording::check_with_midicsv(path);
+
+    let read_back = antiphon::midi_file::read_notes(path).expect("antiphon reads its own recording");
+    let mut keys: Vec<u8> = read_back.iter().map(|note| note.key).collect();
+    keys.sort_unstable();
+    let mut both = [played, heard].concat();
+    both.sort_unstable();
+    assert_eq!(keys, both, "antiphon reads back what was played and heard");
 }
