@@ -191,9 +191,8 @@ impl<M: NoteModel> Conductor<M> {
     }
 
     fn plan_is_short(&self, now: SessionTime) -> bool {
-        self.answer.is_some_and(|answer| {
-            answer.planned_to.is_none_or(|to| to <= now + LOOKAHEAD && self.plan_may_grow(to))
-        })
+        self.answer
+            .is_some_and(|answer| answer.planned_to.is_none_or(|to| to <= now + LOOKAHEAD && self.plan_may_grow(to)))
     }
 
     fn plan_one(&mut self, now: SessionTime, act: &mut impl FnMut(Action)) -> Result<(), ModelError> {

@@ -226,8 +226,9 @@ fn draw_shift(
     let bins = TimeBins::shift();
     // A chord's top key has none above it.
     let can_join = after_own.is_none_or(|key| key < 127);
-    let not_early =
-        |class: u8| previous + bins.longest(class) >= window.from && (class > 0 || (previous >= window.from && can_join));
+    let not_early = |class: u8| {
+        previous + bins.longest(class) >= window.from && (class > 0 || (previous >= window.from && can_join))
+    };
     let not_late = |class: u8| previous + bins.shortest(class) <= window.to;
     sampler
         .draw(logits, |class| not_early(class) && not_late(class))

@@ -50,10 +50,7 @@ struct Open {
 
 impl Default for Listener {
     fn default() -> Self {
-        Self {
-            channels: std::array::from_fn(|_| Channel { open: [None; 128], pedal_down: false }),
-            last_moved: None,
-        }
+        Self { channels: std::array::from_fn(|_| Channel { open: [None; 128], pedal_down: false }), last_moved: None }
     }
 }
 
@@ -106,13 +103,7 @@ impl Listener {
         &mut self.channels[usize::from(channel & 15)]
     }
 
-    fn end(
-        &mut self,
-        channel: u8,
-        at: SessionTime,
-        which: impl Fn(u8, &Open) -> bool,
-        tell: &mut impl FnMut(Heard),
-    ) {
+    fn end(&mut self, channel: u8, at: SessionTime, which: impl Fn(u8, &Open) -> bool, tell: &mut impl FnMut(Heard)) {
         for (key, slot) in (0..).zip(&mut self.channel(channel).open) {
             if let Some(Open { onset, velocity, .. }) = slot.take_if(|open| which(key, open)) {
                 tell(Heard::Finished(Note { onset, key, duration: at.since(onset), velocity }));

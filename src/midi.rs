@@ -144,10 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_read_back() {
-        assert_eq!(
-            ShortMessage::note_on(2, 61, 99).event(),
-            MidiEvent::NoteOn { channel: 2, key: 61, velocity: 99 }
-        );
+        assert_eq!(ShortMessage::note_on(2, 61, 99).event(), MidiEvent::NoteOn { channel: 2, key: 61, velocity: 99 });
         assert_eq!(ShortMessage::note_off(2, 61).event(), MidiEvent::NoteOff { channel: 2, key: 61 });
         assert_eq!(ShortMessage::note_on(0, 60, 0).as_bytes(), &[0x90, 60, 1]);
     }

@@ -79,7 +79,10 @@ fn the_next_note_falls_where_the_model_expects_it() {
     continuation.insert(note(1000, 60, 200), Voice::Human);
     let next = continuation.next_note(window(1100, 3000)).expect("the toy never fails");
     assert_eq!(next.key, 62);
-    assert_eq!(TimeBins::shift().class_of(next.onset.since(at(1000))), TimeBins::shift().class_of(SessionDuration::from_millis(250)));
+    assert_eq!(
+        TimeBins::shift().class_of(next.onset.since(at(1000))),
+        TimeBins::shift().class_of(SessionDuration::from_millis(250))
+    );
 }
 
 #[test]

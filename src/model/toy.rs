@@ -18,12 +18,7 @@ impl NoteModel for ToyModel {
         // The further from a quarter of a second, the less likely.
         let tent = |class: i16| -5.0 * f32::from((class - quarter).abs());
         let shift_logits = (0..).map(tent).take(Attribute::Shift.classes()).collect();
-        Ok(ModelState {
-            h: vec![f32::from(style)],
-            c: vec![60.0],
-            context: Vec::new(),
-            shift_logits,
-        })
+        Ok(ModelState { h: vec![f32::from(style)], c: vec![60.0], context: Vec::new(), shift_logits })
     }
 
     fn advance(&mut self, state: &mut ModelState, note: NoteClasses, style: usize) -> Result<(), ModelError> {
