@@ -23,15 +23,19 @@
 //! | tempo 0, or a tempo event cut short | ignored |
 //! | status bytes F1-F6, F8-FE, ill-formed meta events | stepped over |
 //! | any other ill-formed event | ends its track; the notes before it are kept ([`FileNotes::damage`]) |
-//! | events behind End of Track | left out |
+//! | events behind an End of Track in mid-track | read, as far as the track's length says |
+//! | a track length that is wrong | the track ends at End of Track or before the next `MTrk` |
 //!
 //! # Writing
 //! [`write`] makes a type 1 file of a [`Score`]; each tick is rounded from absolute time.
 
+mod chunks;
 mod error;
 mod notes;
 mod read;
 mod tempo_map;
+#[cfg(test)]
+mod test_file;
 mod write;
 
 use std::fs::File;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use midly::{EventIter, MetaMessage, MidiMessage, TrackEventKind};
 
+use super::chunks::{Chunks, Header};
 use super::tempo_map::TempoMap;
 use super::{MAX_FILE_BYTES, MAX_NOTES, MidiFileError};
 use crate::time::{SessionDuration, SessionTime};
@@ -15,8 +16,6 @@ pub const LATEST: SessionTime = SessionTime::from_micros(24 * 3600 * 1_000_000);
 const MAX_EVENTS: usize = 4 * MAX_NOTES;
 /// As many tempo changes are read; a transcribed hour has some ten thousand.
 const MAX_TEMPI: usize = MAX_EVENTS / 8;
-/// Where a header may begin at the latest: behind a byte-order mark or the 128 bytes of MacBinary.
-const MAX_PREAMBLE: usize = 1024;
 
 /// A channel message and its time from the file's beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +80,8 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
     let (mut merged, mut patterns) = (Ticked::default(), Vec::new());
     let mut damage = None;
     let (mut number, mut event_count, mut tempo_count, mut note_count) = (0, 0, 0, 0);
-    let mut chunks = Chunks { file, at: tracks_begin };
-    while let Some((begin, declared_end)) = chunks.next_track() {
+    let mut chunks = Chunks::new(file, tracks_begin);
+    while let Some(chunk) = chunks.next_track() {
         number += 1;
         if number > usize::from(u16::MAX) {
             return Err(MidiFileError::TooManyTracks);
@@ -90,19 +89,24 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
         let mut part = Ticked::default();
         let track = if header.patterns_follow_one_another { &mut part } else { &mut merged };
         let (before, tempi_before) = (track.events.len(), track.tempi.len());
-        let mut broken_at = track.read(&file[begin..declared_end])?;
+        let mut ending = track.read(&file[chunk.begin..chunk.end], chunk.is_length_true)?;
         // A track that breaks off where no chunk begins has a wrong length: read it again as far as it goes.
-        if broken_at.is_some() || declared_end == begin {
-            let end = chunks.extend_track(begin);
-            if end > declared_end {
+        if matches!(ending, Ending::BrokenAt(_)) || chunk.begin == chunk.end {
+            let end = chunks.extend_track(chunk.begin);
+            if end > chunk.end {
                 track.events.truncate(before);
                 track.tempi.truncate(tempi_before);
-                broken_at = track.read(&file[begin..end])?;
+                ending = track.read(&file[chunk.begin..end], false)?;
             }
         }
         let fresh = &track.events[before..];
-        if let Some(at) = broken_at {
-            damage = damage.or(Some(Damage { track: number, byte: begin + at, events_before: fresh.len() }));
+        match ending {
+            Ending::Whole => {}
+            Ending::BrokenAt(at) => {
+                let here = Damage { track: number, byte: chunk.begin + at, events_before: fresh.len() };
+                damage = damage.or(Some(here));
+            }
+            Ending::NextTrackAt(at) => chunks.go_on_at(chunk.begin + at),
         }
         event_count += fresh.len();
         tempo_count += track.tempi.len() - tempi_before;
@@ -130,123 +134,20 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
     }
 }
 
-/// What the `MThd` chunk says.
-struct Header {
-    /// Type 2: each track is a piece of its own, with its own tempo.
-    patterns_follow_one_another: bool,
-    tempo_map: TempoMap,
-}
-
-impl Header {
-    /// The header, and where the chunks behind it begin.
-    ///
-    /// Read here and not by midly, which panics on the division 0x80xx where overflow is checked, and refuses odd frame rates.
-    fn read(file: &[u8]) -> Result<(Self, usize), MidiFileError> {
-        refuse_other_formats(file)?;
-        // An RMID container has its header behind lists of any length.
-        let preamble = if file.starts_with(b"RIFF") { file.len() } else { MAX_PREAMBLE };
-        let begin = find(b"MThd", &file[..file.len().min(preamble + 4)]).ok_or(MidiFileError::NoHeader)?;
-        let Some(&[_, _, _, _, l0, l1, l2, l3, t0, t1, _, _, d0, d1]) = file[begin..].first_chunk::<14>() else {
-            return Err(MidiFileError::ShortHeader);
-        };
-        let division = u16::from_be_bytes([d0, d1]);
-        let tempo_map = if d0 < 0x80 {
-            TempoMap::metrical(division)
-        } else {
-            // Frames a second, negated.
-            TempoMap::time_code(d0.wrapping_neg(), d1)
-        };
-        let tempo_map = tempo_map.ok_or(MidiFileError::NoDivision(division))?;
-        // Longer headers are legal; a length that cannot be is taken for the usual 6.
-        let len = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
-        let len = if len >= 6 && len <= file.len() - begin - 8 { len } else { 6 };
-        Ok((Self { patterns_follow_one_another: (t0, t1) == (0, 2), tempo_map }, begin + 8 + len))
-    }
-}
-
-/// What else is found under a `.mid` name, by its first bytes.
-fn refuse_other_formats(file: &[u8]) -> Result<(), MidiFileError> {
-    const UNPACK: &str = "unpack it first";
-    const FETCH: &str = "fetch the file itself";
-    const OTHERS: [(&[u8], &str, &str); 9] = [
-        (b"\x1F\x8B", "a gzip archive", UNPACK),
-        (b"PK\x03\x04", "a zip archive", UNPACK),
-        (b"7z\xBC\xAF", "a 7z archive", UNPACK),
-        (b"Rar!", "a rar archive", UNPACK),
-        (b"%PDF", "a PDF page", "export it as MIDI"),
-        (b"<?xml", "an XML document", "export it as MIDI if it is a score"),
-        (b"<", "a web page", FETCH),
-        (b"version ", "a Git LFS pointer", "run `git lfs pull`"),
-        (b"{", "a JSON document", FETCH),
-    ];
-    if file.is_empty() {
-        return Err(MidiFileError::Empty);
-    }
-    let text = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file).trim_ascii_start();
-    match OTHERS.iter().find(|(magic, _, _)| text.starts_with(magic)) {
-        Some(&(_, looks_like, remedy)) => Err(MidiFileError::OtherFormat { looks_like, remedy }),
-        None => Ok(()),
-    }
-}
-
-/// Where `needle` first stands in `bytes`.
-fn find(needle: &[u8; 4], bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == needle)
-}
-
-/// A walk over the chunks of a file.
-struct Chunks<'a> {
-    file: &'a [u8],
-    at: usize,
-}
-
-impl Chunks<'_> {
-    /// The content of the next `MTrk` chunk, as far as its length is true.
-    fn next_track(&mut self) -> Option<(usize, usize)> {
-        loop {
-            if !self.is_chunk(self.at) {
-                self.at += find(b"MTrk", self.file.get(self.at..)?)?;
-            }
-            let &[i0, i1, i2, i3, l0, l1, l2, l3] = self.file[self.at..].first_chunk::<8>()?;
-            let begin = self.at + 8;
-            let len = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
-            self.at = begin.saturating_add(len);
-            if self.at > self.file.len() {
-                self.at = begin;
-                self.at = self.next_track_id();
-            }
-            if [i0, i1, i2, i3] == *b"MTrk" {
-                return Some((begin, self.at));
-            }
-        }
-    }
-
-    /// Where the track that begins at `begin` ends if its length is wrong, which it is when no chunk follows it.
-    fn extend_track(&mut self, begin: usize) -> usize {
-        if self.at < self.file.len() && !self.is_chunk(self.at) {
-            self.at = begin;
-            self.at = self.next_track_id();
-        }
-        self.at
-    }
-
-    /// The next place that looks like a track, or the end of the file.
-    fn next_track_id(&self) -> usize {
-        find(b"MTrk", &self.file[self.at..]).map_or(self.file.len(), |distance| self.at + distance)
-    }
-
-    fn is_chunk(&self, at: usize) -> bool {
-        let id = self.file.get(at..).and_then(|rest| rest.first_chunk::<8>());
-        id.is_some_and(|&[i0, i1, i2, i3, ..]| [i0, i1, i2, i3].iter().all(|byte| (0x20..0x7F).contains(byte)))
-    }
-}
-
 /// A channel message and its absolute tick.
 #[derive(Clone, Copy, Debug)]
 struct TickedEvent {
     tick: u64,
     bytes: [u8; 3],
     len: u8,
+}
+
+/// How the reading of a track ended. Places count from the track's first event.
+enum Ending {
+    Whole,
+    BrokenAt(usize),
+    /// The track's length reaches into the next track.
+    NextTrackAt(usize),
 }
 
 /// The events of one track, or of several.
@@ -259,23 +160,34 @@ struct Ticked {
 }
 
 impl Ticked {
-    /// Adds the events of a track up to its End of Track, its last byte or its first broken event, whose place is returned.
-    fn read(&mut self, track: &[u8]) -> Result<Option<usize>, MidiFileError> {
+    /// Adds the events of a track up to its last byte or its first broken event.
+    ///
+    /// End of Track ends it only if its length is not to be trusted: there are piano rolls whose tempo changes stand
+    /// behind one.
+    fn read(&mut self, track: &[u8], is_length_true: bool) -> Result<Ending, MidiFileError> {
         let mut rest = track;
         let mut tick = 0;
         let mut running_status = None;
+        let mut has_ended = false;
+        let broken_at = |rest: &[u8], has_ended| match has_ended {
+            true => Ending::Whole,
+            false => Ending::BrokenAt(track.len() - rest.len()),
+        };
         while !rest.is_empty() {
             let mut reader = EventIter::new(rest);
             *reader.running_status_mut() = running_status;
             let Some(Ok(event)) = reader.next() else {
                 let Some((delta, behind)) = step_over(rest) else {
-                    return Ok(Some(track.len() - rest.len()));
+                    return Ok(broken_at(rest, has_ended));
                 };
                 tick += delta;
                 rest = behind;
                 continue;
             };
-            rest = reader.unread();
+            let begin = std::mem::replace(&mut rest, reader.unread());
+            if rest.is_empty() && claims_more(begin) {
+                return Ok(broken_at(begin, has_ended));
+            }
             tick += u64::from(event.delta.as_int());
             self.end = self.end.max(tick);
             match event.kind {
@@ -286,14 +198,20 @@ impl Ticked {
                     running_status = reader.running_status();
                 }
                 TrackEventKind::Meta(MetaMessage::Tempo(us)) => self.tempi.push((tick, us.as_int())),
-                TrackEventKind::Meta(MetaMessage::EndOfTrack) => break,
+                TrackEventKind::Meta(MetaMessage::EndOfTrack) if !is_length_true => break,
+                TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
+                    if rest.starts_with(b"MTrk") {
+                        return Ok(Ending::NextTrackAt(track.len() - rest.len()));
+                    }
+                    has_ended = true;
+                }
                 _ => {}
             }
             if self.events.len() > MAX_EVENTS || self.tempi.len() > MAX_TEMPI {
                 return Err(MidiFileError::TooManyEvents(MAX_EVENTS));
             }
         }
-        Ok(None)
+        Ok(Ending::Whole)
     }
 
     fn into_pattern(mut self, mut tempo_map: TempoMap, begin: SessionTime) -> Pattern {
@@ -423,6 +341,15 @@ fn step_over(event: &[u8]) -> Option<(u64, &[u8])> {
     Some((delta, behind?))
 }
 
+/// Whether a meta event or SysEx says it is longer than what is there; midly takes it for the rest.
+fn claims_more(event: &[u8]) -> bool {
+    let content = variable_length(event).and_then(|(_, message)| match message {
+        [0xF0 | 0xF7, behind @ ..] | [0xFF, _, behind @ ..] => variable_length(behind),
+        _ => None,
+    });
+    content.is_some_and(|(len, content)| usize::try_from(len).is_ok_and(|len| len > content.len()))
+}
+
 /// A variable-length quantity of at most four bytes, and what follows it.
 fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
@@ -433,4 +360,160 @@ fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
         }
     }
     None
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::super::test_file::{TEMPO_100_MS, chunk, file, header, milliseconds};
+    use super::super::{read_events_from_bytes, read_notes_and_damage, read_notes_from_bytes};
+    use super::*;
+
+    const NOTE: [u8; 8] = [0, 0x90, 60, 64, 10, 0x80, 60, 0];
+
+    fn events(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let events = read_events_from_bytes(bytes).unwrap();
+        events.iter().map(|event| (event.time.as_micros(), event.bytes().to_vec())).collect()
+    }
+
+    fn note_count(bytes: &[u8]) -> usize {
+        read_notes_from_bytes(bytes).unwrap().len()
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        read_notes_from_bytes(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_channel_message_comes_out_as_a_port_takes_it() {
+        let track = [
+            0, 0x93, 60, 64, 1, 0xA3, 60, 5, 1, 0xB3, 7, 100, 1, 0xC3, 12, 1, 0xD3, 99, 1, 0xE3, 0x7F, 0x3F, 1, 0x83,
+            60, 7,
+        ];
+        let expected: [(u64, &[u8]); 7] = [
+            (0, &[0x93, 60, 64]),
+            (1000, &[0xA3, 60, 5]),
+            (2000, &[0xB3, 7, 100]),
+            (3000, &[0xC3, 12]),
+            (4000, &[0xD3, 99]),
+            (5000, &[0xE3, 0x7F, 0x3F]),
+            (6000, &[0x83, 60, 7]),
+        ];
+        assert_eq!(events(&milliseconds(&track)), expected.map(|(time, bytes)| (time, bytes.to_vec())));
+    }
+
+    #[test]
+    fn tracks_are_merged_and_a_tempo_in_any_of_them_holds_for_all() {
+        let tempo_later = [&[50, 0xFF, 0x51, 3, 0x03, 0x0D, 0x40][..], &[50, 0x91, 62, 64]].concat();
+        let keys = [0, 0x90, 60, 64, 100, 0x80, 60, 0];
+        let found = events(&file(1, [0, 100], &[&TEMPO_100_MS, &keys, &tempo_later]));
+        let times: Vec<_> = found.iter().map(|(time, bytes)| (*time, bytes[0])).collect();
+        assert_eq!(times, [(0, 0x90), (150_000, 0x80), (150_000, 0x91)], "50 ms, then 50 ticks of 2 ms");
+    }
+
+    #[test]
+    fn running_status_goes_on_behind_meta_events_and_sysex() {
+        let track = [0, 0x90, 60, 64, 1, 0xFF, 1, 1, b'x', 1, 60, 0, 1, 0xF0, 2, 1, 0xF7, 1, 62, 64];
+        assert_eq!(note_count(&milliseconds(&track)), 2);
+    }
+
+    #[test]
+    fn only_note_offs_that_end_an_earlier_note_move_before_the_note_on() {
+        let track = [0, 0x90, 60, 1, 5, 0xB0, 1, 2, 0, 0x90, 60, 2, 0, 60, 0, 0, 60, 0];
+        let found: Vec<_> = events(&milliseconds(&track)).into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(found, [[0x90, 60, 1], [0xB0, 1, 2], [0x90, 60, 0], [0x90, 60, 2], [0x90, 60, 0]]);
+    }
+
+    #[test]
+    fn system_messages_and_ill_formed_meta_events_are_stepped_over() {
+        let odd: [&[u8]; 7] = [
+            &[1, 0xFE],
+            &[1, 0xF8],
+            &[1, 0xF1, 5],
+            &[1, 0xF2, 5, 5],
+            &[1, 0xF4],
+            &[1, 0xFF, 0x59, 0],
+            &[1, 0xFF, 0x54, 5, 0x7F, 99, 99, 99, 99],
+        ];
+        for odd in odd {
+            let found = events(&milliseconds(&[odd, &NOTE].concat()));
+            assert_eq!(found.len(), 2, "{odd:x?}");
+            assert_eq!(found[0].0, 1000, "{odd:x?}: its delta time counts");
+        }
+    }
+
+    #[test]
+    fn a_broken_event_ends_its_track_and_is_told() {
+        let track = [&NOTE[..], &[1, 0x90, 200, 64], &NOTE].concat();
+        let other = [0, 0x91, 40, 64, 9, 0x81, 40, 0];
+        let found = read_notes_and_damage(&file(1, [0, 100], &[&track, &other])).unwrap();
+        assert_eq!(found.notes.len(), 2, "the other track is whole");
+        assert_eq!(found.damage.unwrap().to_string(), "track 1 is broken at byte 30, behind 2 sound events");
+    }
+
+    #[test]
+    fn a_file_with_nothing_sound_is_refused() {
+        let message = refusal(&milliseconds(&[0, 60, 64]));
+        assert!(message.starts_with("is damaged") && message.contains("track 1"), "{message}");
+        assert!(refusal(&milliseconds(&[0, 0xFF, 1, 0xFF, 0xFF, 0xFF, 0x7F])).starts_with("is damaged"));
+    }
+
+    #[test]
+    fn events_behind_an_end_of_track_in_mid_track_are_read() {
+        let bytes = milliseconds(&[&NOTE[..], &[0, 0xFF, 0x2F, 0], &NOTE].concat());
+        assert_eq!(note_count(&bytes), 2);
+        let ended_twice = milliseconds(&[&NOTE[..], &[0, 0xFF, 0x2F, 0], b"\x1A\xF5junk"].concat());
+        assert_eq!(read_notes_and_damage(&ended_twice).unwrap().damage, None);
+    }
+
+    #[test]
+    fn a_tempo_event_that_makes_no_sense_is_ignored() {
+        for tempo in [&[0, 0xFF, 0x51, 3, 0, 0, 0][..], &[0, 0xFF, 0x51, 2, 1, 1]] {
+            let found = events(&milliseconds(&[tempo, &NOTE].concat()));
+            assert_eq!(found[1].0, 10_000);
+        }
+    }
+
+    #[test]
+    fn times_beyond_a_day_become_a_day() {
+        let longest = [0xFF, 0xFF, 0xFF, 0x7F, 0x90, 60, 64];
+        let found = read_events_from_bytes(&milliseconds(&longest.repeat(9))).unwrap();
+        assert_eq!(found.last().unwrap().time, LATEST);
+    }
+
+    #[test]
+    fn a_division_midly_would_panic_on_is_read() {
+        // -128 frames a second.
+        assert_eq!(events(&file(0, [0x80, 100], &[&NOTE]))[1].0, 781);
+    }
+
+    #[test]
+    fn a_wrong_track_length_is_mended() {
+        let content = [&NOTE[..], &[0, 0xFF, 0x2F, 0]].concat();
+        for claimed in [0, 1, 6, 9, 17, 30, 4000, 0xFFFF_FFFF_u32] {
+            let track = [b"MTrk", &claimed.to_be_bytes()[..], &content].concat();
+            let bytes = [header(1, 2, [0, 100]), track, chunk(*b"MTrk", &content)].concat();
+            assert_eq!(note_count(&bytes), 2, "claimed length {claimed}");
+        }
+    }
+
+    #[test]
+    fn more_notes_than_any_piece_has_are_refused() {
+        let track = [0, 60, 64].repeat(MAX_NOTES);
+        assert!(refusal(&milliseconds(&[&[0, 0x90, 60, 64][..], &track].concat())).contains("notes"));
+    }
+
+    #[test]
+    fn more_events_than_any_piece_has_are_refused() {
+        let track = [0, 1].repeat(MAX_EVENTS);
+        assert!(refusal(&milliseconds(&[&[0, 0xC0, 1][..], &track].concat())).contains("events"));
+    }
+
+    #[test]
+    fn a_note_off_for_each_of_very_many_notes_at_one_tick_takes_no_time() {
+        let mut track = vec![0, 0x90, 60, 64];
+        track.extend([0, 60, 64].repeat(100_000));
+        track.extend([1, 60, 64].iter().chain(&[0, 60, 0].repeat(100_000)));
+        assert_eq!(note_count(&milliseconds(&track)), 100_002);
+    }
 }
