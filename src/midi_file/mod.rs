@@ -27,7 +27,7 @@
 //! | a track length that is wrong | the track ends at End of Track or before the next `MTrk` |
 //!
 //! # Writing
-//! [`write`] makes a type 1 file of a [`Score`]; each tick is rounded from absolute time.
+//! [`write()`] makes a type 1 file of a [`Score`]; each tick is rounded from absolute time.
 
 mod chunks;
 mod error;
@@ -36,6 +36,7 @@ mod read;
 mod tempo_map;
 #[cfg(test)]
 mod test_file;
+mod track;
 mod write;
 
 use std::fs::File;
@@ -76,14 +77,22 @@ pub fn read_notes(path: &Path) -> Result<Vec<Note>, MidiFileError> {
 /// # Errors
 /// As [`read_notes`].
 pub fn read_notes_from_bytes(bytes: &[u8]) -> Result<Vec<Note>, MidiFileError> {
-    read_notes_and_damage(bytes).map(|found| found.notes)
+    read_notes_and_damage_from_bytes(bytes).map(|found| found.notes)
+}
+
+/// Reads the notes of a MIDI file, and says what of it could not be read.
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_notes_and_damage(path: &Path) -> Result<FileNotes, MidiFileError> {
+    read_notes_and_damage_from_bytes(&load(path)?)
 }
 
 /// Reads the notes of a MIDI file held in memory, and says what of it could not be read.
 ///
 /// # Errors
 /// As [`read_notes`].
-pub fn read_notes_and_damage(bytes: &[u8]) -> Result<FileNotes, MidiFileError> {
+pub fn read_notes_and_damage_from_bytes(bytes: &[u8]) -> Result<FileNotes, MidiFileError> {
     let parsed = read::parse(bytes)?;
     Ok(FileNotes { notes: notes::from_patterns(&parsed.patterns), damage: parsed.damage })
 }

@@ -57,7 +57,7 @@ impl Pairing {
     }
 
     fn hear(&mut self, event: &FileEvent) {
-        let &[status, first, second] = event.padded();
+        let [status, first, second] = event.bytes;
         let number = status & 0x0F;
         if number == DRUM_CHANNEL {
             return;
