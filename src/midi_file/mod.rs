@@ -125,3 +125,19 @@ fn load(path: &Path) -> Result<Vec<u8>, MidiFileError> {
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_of_sane_size_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read_notes(folder.path()), Err(MidiFileError::NotAFile)));
+        let path = folder.path().join("take.mid");
+        assert!(matches!(read_notes(&path), Err(MidiFileError::Unreadable(_))));
+        File::create(&path).unwrap().set_len(MAX_FILE_BYTES + 5).unwrap();
+        assert!(matches!(read_events(&path), Err(MidiFileError::TooLarge)));
+    }
+}
