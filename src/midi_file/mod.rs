@@ -23,15 +23,20 @@
 //! | tempo 0, or a tempo event cut short | ignored |
 //! | status bytes F1-F6, F8-FE, ill-formed meta events | stepped over |
 //! | any other ill-formed event | ends its track; the notes before it are kept ([`FileNotes::damage`]) |
-//! | events behind End of Track | left out |
+//! | events behind an End of Track in mid-track | read, as far as the track's length says |
+//! | a track length that is wrong | the track ends at End of Track or before the next `MTrk` |
 //!
 //! # Writing
-//! [`write`] makes a type 1 file of a [`Score`]; each tick is rounded from absolute time.
+//! [`write()`] makes a type 1 file of a [`Score`]; each tick is rounded from absolute time.
 
+mod chunks;
 mod error;
 mod notes;
 mod read;
 mod tempo_map;
+#[cfg(test)]
+mod test_file;
+mod track;
 mod write;
 
 use std::fs::File;
@@ -72,14 +77,22 @@ pub fn read_notes(path: &Path) -> Result<Vec<Note>, MidiFileError> {
 /// # Errors
 /// As [`read_notes`].
 pub fn read_notes_from_bytes(bytes: &[u8]) -> Result<Vec<Note>, MidiFileError> {
-    read_notes_and_damage(bytes).map(|found| found.notes)
+    read_notes_and_damage_from_bytes(bytes).map(|found| found.notes)
+}
+
+/// Reads the notes of a MIDI file, and says what of it could not be read.
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_notes_and_damage(path: &Path) -> Result<FileNotes, MidiFileError> {
+    read_notes_and_damage_from_bytes(&load(path)?)
 }
 
 /// Reads the notes of a MIDI file held in memory, and says what of it could not be read.
 ///
 /// # Errors
 /// As [`read_notes`].
-pub fn read_notes_and_damage(bytes: &[u8]) -> Result<FileNotes, MidiFileError> {
+pub fn read_notes_and_damage_from_bytes(bytes: &[u8]) -> Result<FileNotes, MidiFileError> {
     let parsed = read::parse(bytes)?;
     Ok(FileNotes { notes: notes::from_patterns(&parsed.patterns), damage: parsed.damage })
 }
@@ -111,4 +124,20 @@ fn load(path: &Path) -> Result<Vec<u8>, MidiFileError> {
     // One byte more than allowed, in case the file grows meanwhile.
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_of_sane_size_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read_notes(folder.path()), Err(MidiFileError::NotAFile)));
+        let path = folder.path().join("take.mid");
+        assert!(matches!(read_notes(&path), Err(MidiFileError::Unreadable(_))));
+        File::create(&path).unwrap().set_len(MAX_FILE_BYTES + 5).unwrap();
+        assert!(matches!(read_events(&path), Err(MidiFileError::TooLarge)));
+    }
 }

@@ -2,40 +2,33 @@
 
 use std::fmt;
 
-use midly::{EventIter, MetaMessage, MidiMessage, TrackEventKind};
-
-use super::tempo_map::TempoMap;
+use super::chunks::{Chunks, Header};
+use super::track::{Ending, Ticked};
 use super::{MAX_FILE_BYTES, MAX_NOTES, MidiFileError};
-use crate::time::{SessionDuration, SessionTime};
+use crate::time::SessionTime;
 
 /// The latest time an event can have: 24 hours. Later ones are moved here.
 pub const LATEST: SessionTime = SessionTime::from_micros(24 * 3600 * 1_000_000);
 
 /// Bounds memory (16 bytes each): four times what the most notes take.
-const MAX_EVENTS: usize = 4 * MAX_NOTES;
+pub(super) const MAX_EVENTS: usize = 4 * MAX_NOTES;
 /// As many tempo changes are read; a transcribed hour has some ten thousand.
-const MAX_TEMPI: usize = MAX_EVENTS / 8;
-/// Where a header may begin at the latest: behind a byte-order mark or the 128 bytes of MacBinary.
-const MAX_PREAMBLE: usize = 1024;
+pub(super) const MAX_TEMPI: usize = MAX_EVENTS / 8;
 
 /// A channel message and its time from the file's beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileEvent {
     /// When it is due.
     pub time: SessionTime,
-    bytes: [u8; 3],
-    len: u8,
+    /// With zeros up to three.
+    pub(super) bytes: [u8; 3],
+    pub(super) len: u8,
 }
 
 impl FileEvent {
     /// The message as a MIDI port takes it: a status byte and its one or two data bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
-    }
-
-    /// The message with zeros up to three bytes.
-    pub(super) fn padded(&self) -> &[u8; 3] {
-        &self.bytes
     }
 }
 
@@ -81,8 +74,8 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
     let (mut merged, mut patterns) = (Ticked::default(), Vec::new());
     let mut damage = None;
     let (mut number, mut event_count, mut tempo_count, mut note_count) = (0, 0, 0, 0);
-    let mut chunks = Chunks { file, at: tracks_begin };
-    while let Some((begin, declared_end)) = chunks.next_track() {
+    let mut chunks = Chunks::new(file, tracks_begin);
+    while let Some(chunk) = chunks.next_track() {
         number += 1;
         if number > usize::from(u16::MAX) {
             return Err(MidiFileError::TooManyTracks);
@@ -90,19 +83,24 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
         let mut part = Ticked::default();
         let track = if header.patterns_follow_one_another { &mut part } else { &mut merged };
         let (before, tempi_before) = (track.events.len(), track.tempi.len());
-        let mut broken_at = track.read(&file[begin..declared_end])?;
+        let mut ending = track.read(&file[chunk.begin..chunk.end], chunk.is_length_true)?;
         // A track that breaks off where no chunk begins has a wrong length: read it again as far as it goes.
-        if broken_at.is_some() || declared_end == begin {
-            let end = chunks.extend_track(begin);
-            if end > declared_end {
+        if matches!(ending, Ending::BrokenAt(_)) || chunk.begin == chunk.end {
+            let end = chunks.extend_track(chunk.begin);
+            if end > chunk.end {
                 track.events.truncate(before);
                 track.tempi.truncate(tempi_before);
-                broken_at = track.read(&file[begin..end])?;
+                ending = track.read(&file[chunk.begin..end], false)?;
             }
         }
         let fresh = &track.events[before..];
-        if let Some(at) = broken_at {
-            damage = damage.or(Some(Damage { track: number, byte: begin + at, events_before: fresh.len() }));
+        match ending {
+            Ending::Whole => {}
+            Ending::BrokenAt(at) => {
+                let here = Damage { track: number, byte: chunk.begin + at, events_before: fresh.len() };
+                damage = damage.or(Some(here));
+            }
+            Ending::NextTrackAt(at) => chunks.go_on_at(chunk.begin + at),
         }
         event_count += fresh.len();
         tempo_count += track.tempi.len() - tempi_before;
@@ -130,307 +128,85 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
     }
 }
 
-/// What the `MThd` chunk says.
-struct Header {
-    /// Type 2: each track is a piece of its own, with its own tempo.
-    patterns_follow_one_another: bool,
-    tempo_map: TempoMap,
-}
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::super::test_file::{TEMPO_100_MS, chunk, file, header, milliseconds};
+    use super::super::{read_events_from_bytes, read_notes_and_damage_from_bytes, read_notes_from_bytes};
+    use super::*;
 
-impl Header {
-    /// The header, and where the chunks behind it begin.
-    ///
-    /// Read here and not by midly, which panics on the division 0x80xx where overflow is checked, and refuses odd frame rates.
-    fn read(file: &[u8]) -> Result<(Self, usize), MidiFileError> {
-        refuse_other_formats(file)?;
-        // An RMID container has its header behind lists of any length.
-        let preamble = if file.starts_with(b"RIFF") { file.len() } else { MAX_PREAMBLE };
-        let begin = find(b"MThd", &file[..file.len().min(preamble + 4)]).ok_or(MidiFileError::NoHeader)?;
-        let Some(&[_, _, _, _, l0, l1, l2, l3, t0, t1, _, _, d0, d1]) = file[begin..].first_chunk::<14>() else {
-            return Err(MidiFileError::ShortHeader);
-        };
-        let division = u16::from_be_bytes([d0, d1]);
-        let tempo_map = if d0 < 0x80 {
-            TempoMap::metrical(division)
-        } else {
-            // Frames a second, negated.
-            TempoMap::time_code(d0.wrapping_neg(), d1)
-        };
-        let tempo_map = tempo_map.ok_or(MidiFileError::NoDivision(division))?;
-        // Longer headers are legal; a length that cannot be is taken for the usual 6.
-        let len = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
-        let len = if len >= 6 && len <= file.len() - begin - 8 { len } else { 6 };
-        Ok((Self { patterns_follow_one_another: (t0, t1) == (0, 2), tempo_map }, begin + 8 + len))
+    const NOTE: [u8; 8] = [0, 0x90, 60, 64, 10, 0x80, 60, 0];
+
+    fn events(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let events = read_events_from_bytes(bytes).unwrap();
+        events.iter().map(|event| (event.time.as_micros(), event.bytes().to_vec())).collect()
     }
-}
 
-/// What else is found under a `.mid` name, by its first bytes.
-fn refuse_other_formats(file: &[u8]) -> Result<(), MidiFileError> {
-    const UNPACK: &str = "unpack it first";
-    const FETCH: &str = "fetch the file itself";
-    const OTHERS: [(&[u8], &str, &str); 9] = [
-        (b"\x1F\x8B", "a gzip archive", UNPACK),
-        (b"PK\x03\x04", "a zip archive", UNPACK),
-        (b"7z\xBC\xAF", "a 7z archive", UNPACK),
-        (b"Rar!", "a rar archive", UNPACK),
-        (b"%PDF", "a PDF page", "export it as MIDI"),
-        (b"<?xml", "an XML document", "export it as MIDI if it is a score"),
-        (b"<", "a web page", FETCH),
-        (b"version ", "a Git LFS pointer", "run `git lfs pull`"),
-        (b"{", "a JSON document", FETCH),
-    ];
-    if file.is_empty() {
-        return Err(MidiFileError::Empty);
+    fn note_count(bytes: &[u8]) -> usize {
+        read_notes_from_bytes(bytes).unwrap().len()
     }
-    let text = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file).trim_ascii_start();
-    match OTHERS.iter().find(|(magic, _, _)| text.starts_with(magic)) {
-        Some(&(_, looks_like, remedy)) => Err(MidiFileError::OtherFormat { looks_like, remedy }),
-        None => Ok(()),
+
+    fn refusal(bytes: &[u8]) -> String {
+        read_notes_from_bytes(bytes).unwrap_err().to_string()
     }
-}
 
-/// Where `needle` first stands in `bytes`.
-fn find(needle: &[u8; 4], bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == needle)
-}
+    #[test]
+    fn tracks_are_merged_and_a_tempo_in_any_of_them_holds_for_all() {
+        let tempo_later = [&[50, 0xFF, 0x51, 3, 0x03, 0x0D, 0x40][..], &[50, 0x91, 62, 64]].concat();
+        let keys = [0, 0x90, 60, 64, 100, 0x80, 60, 0];
+        let found = events(&file(1, [0, 100], &[&TEMPO_100_MS, &keys, &tempo_later]));
+        let times: Vec<_> = found.iter().map(|(time, bytes)| (*time, bytes[0])).collect();
+        assert_eq!(times, [(0, 0x90), (150_000, 0x80), (150_000, 0x91)], "50 ms, then 50 ticks of 2 ms");
+    }
 
-/// A walk over the chunks of a file.
-struct Chunks<'a> {
-    file: &'a [u8],
-    at: usize,
-}
+    #[test]
+    fn a_broken_event_ends_its_track_and_is_told() {
+        let track = [&NOTE[..], &[1, 0x90, 200, 64], &NOTE].concat();
+        let other = [0, 0x91, 40, 64, 9, 0x81, 40, 0];
+        let found = read_notes_and_damage_from_bytes(&file(1, [0, 100], &[&track, &other])).unwrap();
+        assert_eq!(found.notes.len(), 2, "the other track is whole");
+        assert_eq!(found.damage.unwrap().to_string(), "track 1 is broken at byte 30, behind 2 sound events");
+    }
 
-impl Chunks<'_> {
-    /// The content of the next `MTrk` chunk, as far as its length is true.
-    fn next_track(&mut self) -> Option<(usize, usize)> {
-        loop {
-            if !self.is_chunk(self.at) {
-                self.at += find(b"MTrk", self.file.get(self.at..)?)?;
-            }
-            let &[i0, i1, i2, i3, l0, l1, l2, l3] = self.file[self.at..].first_chunk::<8>()?;
-            let begin = self.at + 8;
-            let len = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
-            self.at = begin.saturating_add(len);
-            if self.at > self.file.len() {
-                self.at = begin;
-                self.at = self.next_track_id();
-            }
-            if [i0, i1, i2, i3] == *b"MTrk" {
-                return Some((begin, self.at));
-            }
+    #[test]
+    fn a_file_with_nothing_sound_is_refused() {
+        let message = refusal(&milliseconds(&[0, 60, 64]));
+        assert!(message.starts_with("is damaged") && message.contains("track 1"), "{message}");
+        assert!(refusal(&milliseconds(&[0, 0xFF, 1, 0xFF, 0xFF, 0xFF, 0x7F])).starts_with("is damaged"));
+    }
+
+    #[test]
+    fn times_beyond_a_day_become_a_day() {
+        let longest = [0xFF, 0xFF, 0xFF, 0x7F, 0x90, 60, 64];
+        let found = read_events_from_bytes(&milliseconds(&longest.repeat(9))).unwrap();
+        assert_eq!(found.last().unwrap().time, LATEST);
+    }
+
+    #[test]
+    fn a_division_midly_would_panic_on_is_read() {
+        // -128 frames a second.
+        assert_eq!(events(&file(0, [0x80, 100], &[&NOTE]))[1].0, 781);
+    }
+
+    #[test]
+    fn a_wrong_track_length_is_mended() {
+        let content = [&NOTE[..], &[0, 0xFF, 0x2F, 0]].concat();
+        for claimed in [0, 1, 6, 9, 17, 30, 4000, 0xFFFF_FFFF_u32] {
+            let track = [b"MTrk", &claimed.to_be_bytes()[..], &content].concat();
+            let bytes = [header(1, 2, [0, 100]), track, chunk(*b"MTrk", &content)].concat();
+            assert_eq!(note_count(&bytes), 2, "claimed length {claimed}");
         }
     }
 
-    /// Where the track that begins at `begin` ends if its length is wrong, which it is when no chunk follows it.
-    fn extend_track(&mut self, begin: usize) -> usize {
-        if self.at < self.file.len() && !self.is_chunk(self.at) {
-            self.at = begin;
-            self.at = self.next_track_id();
-        }
-        self.at
+    #[test]
+    fn more_notes_than_any_piece_has_are_refused() {
+        let track = [0, 60, 64].repeat(MAX_NOTES);
+        assert!(refusal(&milliseconds(&[&[0, 0x90, 60, 64][..], &track].concat())).contains("notes"));
     }
 
-    /// The next place that looks like a track, or the end of the file.
-    fn next_track_id(&self) -> usize {
-        find(b"MTrk", &self.file[self.at..]).map_or(self.file.len(), |distance| self.at + distance)
+    #[test]
+    fn more_events_than_any_piece_has_are_refused() {
+        let track = [0, 1].repeat(MAX_EVENTS);
+        assert!(refusal(&milliseconds(&[&[0, 0xC0, 1][..], &track].concat())).contains("events"));
     }
-
-    fn is_chunk(&self, at: usize) -> bool {
-        let id = self.file.get(at..).and_then(|rest| rest.first_chunk::<8>());
-        id.is_some_and(|&[i0, i1, i2, i3, ..]| [i0, i1, i2, i3].iter().all(|byte| (0x20..0x7F).contains(byte)))
-    }
-}
-
-/// A channel message and its absolute tick.
-#[derive(Clone, Copy, Debug)]
-struct TickedEvent {
-    tick: u64,
-    bytes: [u8; 3],
-    len: u8,
-}
-
-/// The events of one track, or of several.
-#[derive(Debug, Default)]
-struct Ticked {
-    events: Vec<TickedEvent>,
-    /// Absolute tick, microseconds a quarter note.
-    tempi: Vec<(u64, u32)>,
-    end: u64,
-}
-
-impl Ticked {
-    /// Adds the events of a track up to its End of Track, its last byte or its first broken event, whose place is returned.
-    fn read(&mut self, track: &[u8]) -> Result<Option<usize>, MidiFileError> {
-        let mut rest = track;
-        let mut tick = 0;
-        let mut running_status = None;
-        while !rest.is_empty() {
-            let mut reader = EventIter::new(rest);
-            *reader.running_status_mut() = running_status;
-            let Some(Ok(event)) = reader.next() else {
-                let Some((delta, behind)) = step_over(rest) else {
-                    return Ok(Some(track.len() - rest.len()));
-                };
-                tick += delta;
-                rest = behind;
-                continue;
-            };
-            rest = reader.unread();
-            tick += u64::from(event.delta.as_int());
-            self.end = self.end.max(tick);
-            match event.kind {
-                TrackEventKind::Midi { channel, message } => {
-                    let (bytes, len) = encode(channel.as_int(), message);
-                    self.events.push(TickedEvent { tick, bytes, len });
-                    // Kept across meta events and SysEx, which by the letter end it: many writers rely on that.
-                    running_status = reader.running_status();
-                }
-                TrackEventKind::Meta(MetaMessage::Tempo(us)) => self.tempi.push((tick, us.as_int())),
-                TrackEventKind::Meta(MetaMessage::EndOfTrack) => break,
-                _ => {}
-            }
-            if self.events.len() > MAX_EVENTS || self.tempi.len() > MAX_TEMPI {
-                return Err(MidiFileError::TooManyEvents(MAX_EVENTS));
-            }
-        }
-        Ok(None)
-    }
-
-    fn into_pattern(mut self, mut tempo_map: TempoMap, begin: SessionTime) -> Pattern {
-        // Stable sorts: at one tick the order of the tracks and of the file remains.
-        self.tempi.sort_by_key(|&(tick, _)| tick);
-        for (tick, us) in self.tempi {
-            tempo_map.set_tempo(tick, us);
-        }
-        self.events.sort_by_key(|event| event.tick);
-        order_restrikes(&mut self.events);
-        let time_of = |tick| {
-            let from_begin = SessionDuration::from_micros(tempo_map.time_of(tick).as_micros());
-            (begin + from_begin).min(LATEST)
-        };
-        let timed = |event: TickedEvent| FileEvent { time: time_of(event.tick), bytes: event.bytes, len: event.len };
-        Pattern { end: time_of(self.end), events: self.events.into_iter().map(timed).collect() }
-    }
-}
-
-impl TickedEvent {
-    fn is_note_on(&self) -> bool {
-        self.bytes[0] >> 4 == 0x9 && self.bytes[2] > 0
-    }
-
-    fn is_note_off(&self) -> bool {
-        self.bytes[0] >> 4 == 0x8 || self.bytes[0] >> 4 == 0x9 && self.bytes[2] == 0
-    }
-
-    /// CC 120 (all sound off), 123 (all notes off) and the channel modes, which imply it.
-    fn ends_all_notes(&self) -> bool {
-        self.bytes[0] >> 4 == 0xB && matches!(self.bytes[1], 120 | 123..)
-    }
-
-    /// A number for channel and key.
-    fn channel_and_key(&self) -> usize {
-        usize::from(self.bytes[0] & 0x0F) << 7 | usize::from(self.bytes[1])
-    }
-}
-
-/// Puts a note-off before the note-on of the same key at the same tick, where a note sounds that it can end.
-///
-/// Without such a note it ends the one that begins there, a note of no length, and stays behind it.
-fn order_restrikes(events: &mut [TickedEvent]) {
-    #[derive(Clone, Copy, Default)]
-    struct Key {
-        /// Notes that began at an earlier tick and sound.
-        sounding: u32,
-        /// Notes that began at this tick and sound.
-        begun: u32,
-        /// Where its first note-on of this tick stands.
-        first_on: usize,
-    }
-    let mut keys = vec![Key::default(); 16 << 7];
-    let mut moves = Vec::new();
-    for group in events.chunk_by_mut(|a, b| a.tick == b.tick) {
-        for (place, event) in group.iter().enumerate() {
-            let number = event.channel_and_key();
-            let key = &mut keys[number];
-            if event.is_note_on() {
-                if key.begun == 0 {
-                    key.first_on = place;
-                }
-                key.begun += 1;
-            } else if event.is_note_off() && key.sounding > 0 {
-                key.sounding -= 1;
-                if key.begun > 0 {
-                    moves.push((place, key.first_on));
-                }
-            } else if event.is_note_off() {
-                key.begun = key.begun.saturating_sub(1);
-            } else if event.ends_all_notes() {
-                keys[number & !0x7F..=number | 0x7F].fill(Key::default());
-            }
-        }
-        for event in group.iter().filter(|event| event.is_note_on()) {
-            let key = &mut keys[event.channel_and_key()];
-            key.sounding += std::mem::take(&mut key.begun);
-        }
-        if !moves.is_empty() {
-            // A note-off that moves sorts just before the note-on at its new place.
-            let mut placed: Vec<_> = group.iter().enumerate().map(|(place, &event)| ((place, 1), event)).collect();
-            for (place, on) in moves.drain(..) {
-                placed[place].0 = (on, 0);
-            }
-            placed.sort_by_key(|&(place, _)| place);
-            for (event, (_, moved)) in group.iter_mut().zip(placed) {
-                *event = moved;
-            }
-        }
-    }
-}
-
-/// A message as bytes, with zeros up to three, and how many count.
-fn encode(channel: u8, message: MidiMessage) -> ([u8; 3], u8) {
-    let two = |status: u8, first: u8| ([status << 4 | channel, first, 0], 2);
-    let three = |status: u8, first: u8, second: u8| ([status << 4 | channel, first, second], 3);
-    match message {
-        MidiMessage::NoteOff { key, vel } => three(0x8, key.as_int(), vel.as_int()),
-        MidiMessage::NoteOn { key, vel } => three(0x9, key.as_int(), vel.as_int()),
-        MidiMessage::Aftertouch { key, vel } => three(0xA, key.as_int(), vel.as_int()),
-        MidiMessage::Controller { controller, value } => three(0xB, controller.as_int(), value.as_int()),
-        MidiMessage::ProgramChange { program } => two(0xC, program.as_int()),
-        MidiMessage::ChannelAftertouch { vel } => two(0xD, vel.as_int()),
-        MidiMessage::PitchBend { bend } => {
-            let [high, low] = (bend.0.as_int() << 1).to_be_bytes();
-            three(0xE, low >> 1, high)
-        }
-    }
-}
-
-/// The delta time of an event that midly refuses and that does no harm, and what follows it.
-///
-/// System messages have no place in a file, but some hold active sensing and the like; a meta event says its own length.
-fn step_over(event: &[u8]) -> Option<(u64, &[u8])> {
-    let (delta, message) = variable_length(event)?;
-    let (&status, behind) = message.split_first()?;
-    let behind = match status {
-        0xF1 | 0xF3 => behind.get(1..),
-        0xF2 => behind.get(2..),
-        0xF4..=0xF6 | 0xF8..=0xFE => Some(behind),
-        0xFF => {
-            let (len, content) = variable_length(behind.get(1..)?)?;
-            content.get(usize::try_from(len).ok()?..)
-        }
-        _ => None,
-    };
-    Some((delta, behind?))
-}
-
-/// A variable-length quantity of at most four bytes, and what follows it.
-fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0;
-    for (index, byte) in bytes.iter().enumerate().take(4) {
-        value = value << 7 | u64::from(byte & 0x7F);
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[index + 1..]));
-        }
-    }
-    None
 }

@@ -186,3 +186,187 @@ impl<'a> Events<'a> {
         track
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{read_events_from_bytes, read_notes_from_bytes};
+    use super::*;
+    use crate::time::SessionDuration;
+
+    /// Half a tick at 960 ticks a quarter note and 120 bpm, rounded up.
+    const HALF_A_TICK_US: u64 = 261;
+
+    fn us(us: u64) -> SessionTime {
+        SessionTime::from_micros(us)
+    }
+
+    fn note(onset: u64, key: u8, duration: u64) -> Note {
+        Note { onset: us(onset), key, duration: SessionDuration::from_micros(duration), velocity: 64 }
+    }
+
+    fn write_messages(messages: &[(SessionTime, &[u8])]) -> Vec<u8> {
+        let track = Track::of_messages("human", messages.iter().copied());
+        write(&Score { tracks: vec![track], ..Score::default() }).unwrap()
+    }
+
+    fn write_notes(notes: &[Note]) -> Vec<u8> {
+        write(&Score { tracks: vec![Track::of_notes("AI", notes, 3)], ..Score::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_score_is_written_byte_for_byte_as_the_standard_says() {
+        let markers = [(us(500_000), "AI\nplays".to_owned())];
+        let tracks = vec![Track::of_notes("é", &[], 0)];
+        let bytes = write(&Score { markers: &markers, tracks, ..Score::default() }).unwrap();
+        let conductor = [
+            &[0, 0xFF, 0x03, 0, 0, 0xFF, 0x58, 4, 4, 2, 24, 8, 0, 0xFF, 0x51, 3, 0x07, 0xA1, 0x20][..],
+            b"\x87\x40\xFF\x06\x08AI plays\x00\xFF\x2F\x00",
+        ]
+        .concat();
+        let conductor_len = u8::try_from(conductor.len()).unwrap();
+        let expected = [
+            &b"MThd\0\0\0\x06\0\x01\0\x02\x03\xC0MTrk\0\0\0"[..],
+            &[conductor_len],
+            &conductor,
+            b"MTrk\0\0\0\x0A\x00\xFF\x03\x02\xC3\xA9\x00\xFF\x2F\x00",
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+
+    #[test]
+    fn times_do_not_drift_through_an_hour_of_tempo_changes() {
+        let tempi: Vec<_> = (0..3600_u32)
+            .map(|second| Tempo {
+                time: us(u64::from(second) * 1_000_003),
+                us_per_quarter: 300_000 + second * 7919 % 500_000,
+            })
+            .collect();
+        let notes: Vec<_> = (0..3600).map(|second| note(second * 1_000_003 + 777_777, 60, 100_000)).collect();
+        let tracks = vec![Track::of_notes("AI", &notes, 0)];
+        let bytes = write(&Score { tempi: &tempi, tracks, ..Score::default() }).unwrap();
+        for (found, note) in read_notes_from_bytes(&bytes).unwrap().iter().zip(&notes) {
+            assert!(
+                found.onset.as_micros().abs_diff(note.onset.as_micros()) <= 420,
+                "half a tick of 800 ms: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_silence_of_days_is_crossed() {
+        let two_days = us(2 * 24 * 3600 * 1_000_000);
+        let bytes = write_messages(&[(us(0), &[0x90, 60, 64]), (two_days, &[0x80, 60, 0])]);
+        assert!(bytes.windows(7).any(|window| window == [0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 1, 0]));
+        assert_eq!(read_events_from_bytes(&bytes).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_time_beyond_all_takes_costs_little() {
+        let bytes = write_messages(&[(SessionTime::MAX, &[0x90, 60, 64])]);
+        assert!(bytes.len() < 10_000);
+        assert!(write_notes(&[note(u64::MAX, 60, u64::MAX)]).len() < 10_000);
+    }
+
+    #[test]
+    fn sysex_and_system_messages_are_kept() {
+        let bytes = write_messages(&[
+            (us(0), &[0xF0, 0x7E, 1, 0xF7]),
+            (us(0), &[0xF7, 2, 0xF7]),
+            (us(0), &[0xF8]),
+            (us(0), &[]),
+            (us(0), &[0x90, 200, 1]),
+            (us(0), &[0xB0, 64, 127]),
+        ]);
+        let kept = [
+            0, 0xF0, 3, 0x7E, 1, 0xF7, 0, 0xF7, 2, 2, 0xF7, 0, 0xF7, 1, 0xF8, 0, 0xF7, 3, 0x90, 200, 1, 0, 0xB0, 64,
+            127,
+        ];
+        assert!(bytes.windows(kept.len()).any(|window| window == kept), "{bytes:x?}");
+    }
+
+    #[test]
+    fn messages_keep_their_order_at_one_tick_and_are_sorted_otherwise() {
+        let bytes = write_messages(&[
+            (us(9000), &[0x80, 60, 64]),
+            (us(0), &[0xB0, 64, 127]),
+            (us(0), &[0xB0, 64, 0]),
+            (us(10), &[0x90, 60, 1]),
+        ]);
+        let found: Vec<_> = read_events_from_bytes(&bytes).unwrap().iter().map(|event| event.bytes()[2]).collect();
+        assert_eq!(found, [127, 0, 1, 64]);
+    }
+
+    #[test]
+    fn a_note_that_ends_where_the_next_begins_ends_first() {
+        let bytes = write_notes(&[note(0, 60, 500_000), note(500_000, 60, 500_000), note(2_000_000, 61, 0)]);
+        let events = read_events_from_bytes(&bytes).unwrap();
+        let statuses: Vec<_> = events.iter().map(|event| event.bytes()[0]).collect();
+        assert_eq!(statuses, [0x93, 0x83, 0x93, 0x83, 0x93, 0x83]);
+        assert!(events[5].time > events[4].time, "no note is without length");
+    }
+
+    #[test]
+    fn nonsense_in_a_score_is_clamped() {
+        let tempi = [Tempo { time: us(5), us_per_quarter: 0 }, Tempo { time: us(0), us_per_quarter: u32::MAX }];
+        for division in [0, 1, u16::MAX] {
+            let odd = [Note { key: 255, velocity: 0, ..note(0, 0, 1_000_000) }];
+            let tracks = vec![Track::of_notes("\0", &odd, 255)];
+            let bytes = write(&Score { division, tempi: &tempi, tracks, ..Score::default() }).unwrap();
+            assert_eq!(read_notes_from_bytes(&bytes).unwrap().len(), 1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn notes_come_back_from_a_file_to_half_a_tick(
+            steps in proptest::collection::vec((0..2_000_000_u64, 0..128_u8, 1000..5_000_000_u64, 1..128_u8), 0..60),
+        ) {
+            let mut onset = 0;
+            let mut notes: Vec<Note> = Vec::new();
+            for (shift, key, duration, velocity) in steps {
+                onset += shift;
+                // Note-offs name no note: overlapping ones of a key come back with their ends exchanged.
+                if notes.iter().all(|earlier| earlier.key != key || earlier.end() + SessionDuration::from_millis(1) < us(onset)) {
+                    notes.push(Note { velocity, ..note(onset, key, duration) });
+                }
+            }
+            notes.sort();
+            let mut found = read_notes_from_bytes(&write_notes(&notes)).unwrap();
+            // Onsets less than a tick apart may have become one, and then the key decides.
+            found.sort_by_key(|note| (note.key, note.onset));
+            notes.sort_by_key(|note| (note.key, note.onset));
+            prop_assert_eq!(found.len(), notes.len());
+            for (found, note) in found.iter().zip(&notes) {
+                prop_assert_eq!((found.key, found.velocity), (note.key, note.velocity));
+                prop_assert!(found.onset.as_micros().abs_diff(note.onset.as_micros()) <= HALF_A_TICK_US);
+                prop_assert!(found.end().as_micros().abs_diff(note.end().as_micros()) <= HALF_A_TICK_US);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            format in 0..3_u8,
+            is_framed in any::<bool>(),
+        ) {
+            if is_framed {
+                let framed = [&b"MThd\0\0\0\x06\0"[..], &[format], b"\0\x01\0\x60MTrk\0\0\x01\0"].concat();
+                bytes.splice(0..0, framed);
+            }
+            if let Err(error) = read_notes_from_bytes(&bytes) {
+                prop_assert!(!error.to_string().contains('\n'));
+            }
+        }
+
+        #[test]
+        fn no_messages_make_the_writer_fail(
+            messages in proptest::collection::vec((any::<u64>(), proptest::collection::vec(any::<u8>(), 0..6)), 0..20),
+        ) {
+            let messages: Vec<_> = messages.iter().map(|(time, bytes)| (us(*time), &bytes[..])).collect();
+            prop_assert!(read_events_from_bytes(&write_messages(&messages)).is_ok());
+        }
+    }
+}
