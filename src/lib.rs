@@ -10,9 +10,15 @@
 //! - [`continuation`]: what has been played, the model's state after it, the next note
 //! - [`conductor`]: whose turn it is, and the plan
 //! - [`player`]: due order and note debts
+//! - [`recorder`]: both voices to a `.mid` file
 //! - [`midi_file`]: `.mid` files to notes and back
+//! - [`ports`]: MIDI systems, the only place that touches the outside world
+//! - [`session`]: queues and threads of a live session
 //! - [`offline`]: a session under virtual time
+//! - [`commands`]: what can be typed
+//! - [`status`]: what a person wants to know while it runs
 
+pub mod commands;
 pub mod conductor;
 pub mod continuation;
 pub mod listener;
@@ -23,5 +29,9 @@ pub mod note;
 pub mod note_model;
 pub mod offline;
 pub mod player;
+pub mod ports;
+pub mod recorder;
 pub mod sampler;
+pub mod session;
+pub mod status;
 pub mod time;

@@ -3,27 +3,12 @@
 //! The same conductor and player, driven from a list of messages as fast as the model allows. The same input, seed
 //! and model give the same session to the microsecond.
 
-use crate::conductor::{Action, Conductor, Turn};
+use crate::conductor::{Action, Conductor};
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::player::Player;
+use crate::recorder::Happening;
 use crate::time::SessionTime;
-
-/// Something that happened in a session, for its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// The human sent this.
-    Human(TimedMessage),
-    /// Antiphon sent this.
-    Ai(TimedMessage),
-    /// The turn changed.
-    Turn {
-        /// When.
-        at: SessionTime,
-        /// Whose it is now.
-        turn: Turn,
-    },
-}
 
 /// Runs a session from its beginning to `until`. `input` is in time order. At the end, what sounds is released.
 ///

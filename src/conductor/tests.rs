@@ -1,8 +1,9 @@
 use super::*;
 use crate::midi::{TimedMessage, key_name};
 use crate::model::toy::ToyModel;
-use crate::offline::{self, Happening};
+use crate::offline;
 use crate::player::Player;
+use crate::recorder::Happening;
 use crate::sampler::{Sampler, Sampling};
 
 fn at(ms: u64) -> SessionTime {

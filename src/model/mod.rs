@@ -13,6 +13,9 @@ pub use lstm::{Logits, LstmModel, ModelError};
 
 use crate::note_model::{Attribute, NoteClasses};
 
+/// The model that comes with the program, so that one file is all that is needed.
+pub const BUNDLED_MODEL: &[u8] = include_bytes!("../../models/antiphon.onnx");
+
 /// What a model remembers after the notes that it has taken in.
 ///
 /// Plain data: a kept copy is a point to return to.
