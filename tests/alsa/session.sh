@@ -9,7 +9,7 @@ set -euo pipefail
 antiphon=$1 model=$2 check=$3
 phrase=$(dirname "$0")/phrase.csv
 through=14:0   # "Midi Through Port-0", which the kernel has
-notes_wanted=5 # of the answer, before the session is ended
+notes_wanted=4 # of the answer, before the session is ended
 
 running=()
 # shellcheck disable=SC2317  # called by trap

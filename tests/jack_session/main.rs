@@ -40,8 +40,8 @@ fn the_answer_follows_the_phrase_and_is_released_at_the_end() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (daemon, mut pianist) = begin(folder.path());
         let end = pianist.play(&PHRASE);
-        pianist.listen_until(PATIENCE, "an answer of six notes that still sounds", |p| {
-            p.note_ons(Voice::Answer).len() >= 6 && !p.sounding_at(p.now()).is_empty()
+        pianist.listen_until(PATIENCE, "an answer of four notes that still sounds", |p| {
+            p.note_ons(Voice::Answer).len() >= 4 && !p.sounding_at(p.now()).is_empty()
         });
         stop(daemon, Signal::Terminate, &mut pianist);
 
@@ -57,12 +57,13 @@ fn a_note_played_into_the_answer_silences_it() {
     with_jack_server("a_note_played_into_the_answer_silences_it", || {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (daemon, mut pianist) = begin(folder.path());
-        pianist.play(&PHRASE);
         let mut silenced_after = Vec::new();
         for _ in 0..8 {
+            let end = pianist.play(&PHRASE);
+            pianist.listen_to(end);
             let so_far = pianist.note_ons(Voice::Answer).len();
             pianist.listen_until(PATIENCE, "an answer that sounds", |p| {
-                p.note_ons(Voice::Answer).len() >= so_far + 4 && !p.sounding_at(p.now()).is_empty()
+                p.note_ons(Voice::Answer).len() >= so_far + 2 && !p.sounding_at(p.now()).is_empty()
             });
             let end = pianist.play(&[(40, 0, 600 * MILLISECOND)]);
             pianist.listen_to(end);
