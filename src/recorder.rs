@@ -121,11 +121,18 @@ fn closed(messages: &[TimedMessage], end: SessionTime) -> Vec<TimedMessage> {
     closed
 }
 
-/// Writes `bytes` to `path` so that the file is whole at any moment.
+/// Writes a finished take to `path`. An earlier one is moved aside, and its new name given back.
 ///
 /// # Errors
-/// [`RecordError::Unwritable`]; what stood at `path` is then unharmed.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+/// [`RecordError::Unwritable`]; the earlier take is then unharmed.
+pub fn write_take(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, RecordError> {
+    let aside = move_aside(path)?;
+    replace_file(path, bytes)?;
+    Ok(aside)
+}
+
+/// Writes `bytes` to `path` so that the file is whole at any moment.
+fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let beside = PathBuf::from(beside);
@@ -143,10 +150,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
 }
 
 /// Moves an earlier take out of the way: `AI_generated.mid` to `AI_generated-<its time>.mid`. Returns the new name.
-///
-/// # Errors
-/// [`RecordError::Unwritable`] when it cannot be moved; it is then where it was.
-pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
+fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
     let unwritable = |cause| RecordError::Unwritable { path: path.to_owned(), cause };
     let metadata = match fs::symlink_metadata(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -173,16 +177,20 @@ pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
 
 /// The recorder's thread. Dropping it closes the take.
 pub struct Recorder {
+    /// The earlier take of the same name, which was moved here.
+    pub moved_aside: Option<PathBuf>,
     stop: Sender<()>,
     thread: Option<JoinHandle<Result<Take, RecordError>>>,
 }
 
 impl Recorder {
-    /// Begins a take at `path`, which is created at once so that a folder that cannot be written is known at once.
+    /// Begins a take at `path`, which is created at once so that a folder that cannot be written is known at once. An
+    /// earlier take is moved aside.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn start(path: &Path, sources: Vec<Receiver<Happening>>) -> Result<Self, RecordError> {
+        let moved_aside = move_aside(path)?;
         save(path, &Take::default())?;
         let (stop, stopped) = crossbeam_channel::bounded(1);
         let path = path.to_owned();
@@ -193,7 +201,7 @@ impl Recorder {
                 move || record(&path, &sources, &stopped)
             })
             .map_err(|cause| RecordError::Unwritable { path, cause })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { moved_aside, stop, thread: Some(thread) })
     }
 
     /// Takes in what was sent to it before and closes the take, which it gives back.

@@ -74,6 +74,8 @@ pub struct LiveSession {
     pub listening: Vec<String>,
     /// Ports that we send to, in words.
     pub sending: Vec<String>,
+    /// The earlier take of the same name, which was moved here.
+    pub moved_aside: Option<PathBuf>,
     clock: Clock,
     // Dropped in this order: sources first.
     file_player: Option<FilePlayer>,
@@ -99,7 +101,6 @@ impl LiveSession {
         let (from_conductor, conducted) = crossbeam_channel::bounded(RECORD_QUEUE);
         let (from_player, played) = crossbeam_channel::bounded(RECORD_QUEUE);
         let (to_conductor, heard) = crossbeam_channel::bounded(INPUT_QUEUE);
-        let recorder = Recorder::start(&settings.take, vec![conducted, played])?;
 
         let input = InputSink::new(to_conductor.clone(), Arc::clone(&status));
         let OpenPorts { system, listening, sending, player, inputs, output } = ports::open(
@@ -113,6 +114,8 @@ impl LiveSession {
                 status: Arc::clone(&status),
             },
         )?;
+        // After the ports, so that a wrong port name neither moves an earlier take nor leaves an empty one.
+        let recorder = Recorder::start(&settings.take, vec![conducted, played])?;
         let stand = Stand { clock, conductor, heard, player, record: from_conductor, status: Arc::clone(&status) };
         let conductor =
             thread::Builder::new().name("conductor".into()).spawn(move || stand.run()).map_err(SessionError::Thread)?;
@@ -121,6 +124,7 @@ impl LiveSession {
             system,
             listening,
             sending,
+            moved_aside: recorder.moved_aside.clone(),
             clock,
             file_player: None,
             inputs,
@@ -169,7 +173,7 @@ impl LiveSession {
         // Waits while the queue is full: the conductor empties it, or has ended already.
         let _ = self.to_conductor.send(Cue::Stop);
         let conducted = self.conductor.take().map(JoinHandle::join);
-        // Nobody commands the player any more: it releases what sounds and ends.
+        // Nothing new is planned any more: the player releases what sounds and ends.
         self.output = None;
         match conducted {
             Some(Ok(result)) => Ok(result?),

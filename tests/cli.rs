@@ -131,7 +131,8 @@ fn bad_models_are_refused_with_a_sentence_and_code_3() {
 fn other_bad_input_has_its_sentence_and_code() {
     let stage = Stage::new();
     assert!(stage.last_line(&["jam", "--backend", "none", "--connect-to", "Juno"], 5).contains("Juno"));
-    let said = stage.last_line(&["jam", "--backend", "none", "--headless", "--seconds", "1", "--out", "no/folder.mid"], 6);
+    let said =
+        stage.last_line(&["jam", "--backend", "none", "--headless", "--seconds", "1", "--out", "no/folder.mid"], 6);
     assert!(said.contains("cannot write no/folder.mid"), "{said}");
     assert!(stage.last_line(&["generate", "--notes", "3", "--out", "no/folder.mid"], 6).contains("--out"));
     assert!(stage.last_line(&["generate", "--prime", "missing.mid"], 7).contains("missing.mid"));

@@ -79,7 +79,8 @@ fn print_logits() {
         _ => EngineChoice::OnnxRuntime(PathBuf::from(library)),
     };
     let mut model = model(&choice);
-    let logits: Vec<String> = stepped(&mut model, &phrase()).iter().map(|logit| format!("{:x}", logit.to_bits())).collect();
+    let logits: Vec<String> =
+        stepped(&mut model, &phrase()).iter().map(|logit| format!("{:x}", logit.to_bits())).collect();
     println!("{MARK}{}", logits.join(" "));
 }
 

@@ -2,11 +2,12 @@
 
 use super::Failure;
 use super::flags::GenerateFlags;
+use super::jam::tell_moved_aside;
 use super::model::{continuation, load};
 use crate::continuation::{Voice, Window};
 use crate::midi_file::{self, Score, Track, read_notes};
 use crate::note::Note;
-use crate::recorder::{RecordError, move_aside, replace_file};
+use crate::recorder::{RecordError, write_take};
 use crate::time::{SessionDuration, SessionTime};
 
 /// Length when none is asked for.
@@ -51,10 +52,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
     let markers = [(begin, "Antiphon answers".to_owned())];
     let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })
         .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    if let Some(aside) = move_aside(path)? {
-        eprintln!("the earlier {} is now {}", path.display(), aside.display());
-    }
-    replace_file(path, &bytes)?;
+    tell_moved_aside(write_take(path, &bytes)?.as_deref());
     eprintln!("{}", loaded.described);
     eprintln!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display());
     Ok(())

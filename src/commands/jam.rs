@@ -19,7 +19,7 @@ use crate::model::LstmModel;
 use crate::offline;
 use crate::player::Player;
 use crate::ports::{Attachments, Backend};
-use crate::recorder::{RecordError, Take, move_aside, replace_file};
+use crate::recorder::{RecordError, Take, write_take};
 use crate::session::{LiveSession, LiveSettings};
 use crate::status::Status;
 use crate::time::{Clock, SessionDuration, SessionTime};
@@ -51,9 +51,6 @@ pub(super) fn run(flags: &JamFlags) -> Result<(), Failure> {
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
     eprintln!("model: {}", loaded.described);
     let continuation = continuation(&flags.playing, loaded.model)?;
-    if let Some(aside) = move_aside(&flags.playing.out)? {
-        eprintln!("the earlier take is now {}", aside.display());
-    }
     let answer_seconds = flags.answer_seconds.map(SessionDuration::from_seconds);
     let conducting = Conducting {
         mode: if flags.headless { Mode::Solo } else { Mode::Respond },
@@ -99,9 +96,16 @@ fn run_virtually(
     offline::run(&mut conductor, &mut player, input, until, |happening| take.add(happening))?;
     let path = &flags.playing.out;
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    replace_file(path, &bytes)?;
+    tell_moved_aside(write_take(path, &bytes)?.as_deref());
     eprintln!("wrote {} of virtual time to {}", until, path.display());
     Ok(())
+}
+
+/// Says where an earlier take of the same name is now.
+pub(super) fn tell_moved_aside(aside: Option<&Path>) {
+    if let Some(aside) = aside {
+        eprintln!("the earlier take is now {}", aside.display());
+    }
 }
 
 /// A live jam.
@@ -142,7 +146,7 @@ impl Jam<'_> {
             until = until.or(end_of(&input, self.conducting));
             session.play_as_human(input)?;
         }
-        let mut line = LiveLine::new(flags.headless);
+        let mut line = LiveLine::new(flags.headless, &session.sending);
         while !self.stop.load(Relaxed)
             && !session.status.failed.load(Relaxed)
             && until.is_none_or(|until| session.now() < until)
@@ -163,6 +167,7 @@ impl Jam<'_> {
         let ears = std::iter::once(ear.to_owned()).filter(|ear| !ear.is_empty()).chain(session.listening.clone());
         eprintln!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>()));
         eprintln!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel);
+        tell_moved_aside(session.moved_aside.as_deref());
         eprintln!("recording to: {}", self.flags.playing.out.display());
         let play = match (self.conducting.mode, has_file) {
             (Mode::Solo, _) => "it plays alone",
@@ -200,12 +205,15 @@ struct LiveLine {
     on_terminal: bool,
     quiet: bool,
     turn: Option<Turn>,
+    /// Where the answer goes, as the end of the line.
+    to: String,
     shown: String,
 }
 
 impl LiveLine {
-    fn new(quiet: bool) -> Self {
-        Self { on_terminal: stderr().is_terminal(), quiet, turn: None, shown: String::new() }
+    fn new(quiet: bool, sending: &[String]) -> Self {
+        let to = if sending.is_empty() { String::new() } else { format!(" -> {}", sending.join(", ")) };
+        Self { on_terminal: stderr().is_terminal(), quiet, turn: None, to, shown: String::new() }
     }
 
     fn draw(&mut self, now: SessionTime, status: &Status) {
@@ -214,7 +222,7 @@ impl LiveLine {
         }
         if self.on_terminal {
             let seconds = now.as_micros() / 1_000_000;
-            let line = format!("[{:02}:{:02}] {status}", seconds / 60, seconds % 60);
+            let line = format!("[{:02}:{:02}] {status}{}", seconds / 60, seconds % 60, self.to);
             if line != self.shown {
                 // A terminal that has gone must not end the music.
                 let _ = write!(stderr(), "\r\x1b[2K{line}");
@@ -222,7 +230,7 @@ impl LiveLine {
             }
         } else if self.turn != Some(status.turn()) {
             self.turn = Some(status.turn());
-            let _ = writeln!(stderr(), "[{now}] {status}");
+            let _ = writeln!(stderr(), "[{now}] {status}{}", self.to);
         }
     }
 

@@ -14,7 +14,7 @@ use crossbeam_channel::Sender;
 use thiserror::Error;
 
 pub use file::FilePlayer;
-pub use player_thread::PlayerThread;
+pub use player_thread::{Order, PlayerThread};
 
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{Player, PlayerCommand};
@@ -134,7 +134,7 @@ pub enum Cue {
 #[derive(Clone)]
 pub struct InputSink {
     conductor: Sender<Cue>,
-    player: Option<Sender<PlayerCommand>>,
+    player: Option<Sender<Order>>,
     status: Arc<Status>,
 }
 
@@ -145,7 +145,7 @@ impl InputSink {
     }
 
     /// Also tells the player of each note-on, so that an answer is silenced without waiting for the conductor.
-    fn interrupting(mut self, player: Sender<PlayerCommand>) -> Self {
+    fn interrupting(mut self, player: Sender<Order>) -> Self {
         self.player = Some(player);
         self
     }
@@ -155,7 +155,7 @@ impl InputSink {
         let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
         if let Some(player) = self.player.as_ref().filter(|_| message.is_note_on()) {
             // The conductor will cancel the answer too, so a full queue only costs a moment.
-            let _ = player.try_send(PlayerCommand::Interrupt);
+            let _ = player.try_send(Order::Command(PlayerCommand::Interrupt));
         }
         self.status.heard(message);
         // Policy when full: the newest message is dropped and counted; the driver must never be held up.
@@ -179,7 +179,7 @@ pub struct Wiring {
     pub status: Arc<Status>,
 }
 
-/// Open ports and the player behind them. To be dropped in this order: the inputs, the [`PlayerLink`], the output.
+/// Open ports and the player behind them.
 pub struct OpenPorts {
     /// The MIDI system, in words.
     pub system: String,
@@ -198,7 +198,7 @@ pub struct OpenPorts {
 /// How the conductor reaches the player.
 pub enum PlayerLink {
     /// A thread that sleeps until told or until a note is due.
-    Thread(Sender<PlayerCommand>),
+    Thread(Sender<Order>),
     /// JACK's process callback.
     #[cfg(feature = "jack")]
     Ring(rtrb::Producer<PlayerCommand>),
@@ -208,7 +208,7 @@ impl PlayerLink {
     /// Hands a command over; false when the queue is full.
     pub fn send(&mut self, command: PlayerCommand) -> bool {
         match self {
-            Self::Thread(sender) => sender.try_send(command).is_ok(),
+            Self::Thread(sender) => sender.try_send(Order::Command(command)).is_ok(),
             #[cfg(feature = "jack")]
             Self::Ring(producer) => producer.push(command).is_ok(),
         }

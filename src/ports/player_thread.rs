@@ -13,8 +13,8 @@ use crate::recorder::Happening;
 use crate::status::Status;
 use crate::time::{Clock, SessionTime};
 
-/// Commands that may wait: a whole plan, and as much again for cancellations.
-const COMMANDS: usize = 2 * player::CAPACITY;
+/// Orders that may wait: a whole plan, and as much again for cancellations.
+const ORDERS: usize = 2 * player::CAPACITY;
 
 /// An open port that messages are sent to.
 pub(super) trait MidiOutput: Send {
@@ -22,33 +22,44 @@ pub(super) trait MidiOutput: Send {
     fn send(&mut self, message: ShortMessage) -> bool;
 }
 
-/// The running thread. Dropping it waits for the thread, which ends once nobody can command it any more; then what
-/// sounds has been released.
+/// What reaches the player's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// For the player.
+    Command(PlayerCommand),
+    /// Release what sounds and end.
+    End,
+}
+
+/// The running thread. Dropping it ends the thread; then what sounds has been released.
 pub struct PlayerThread {
+    orders: Sender<Order>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl PlayerThread {
-    /// Starts the thread; it ends when all clones of the sender are gone.
+    /// Starts the thread.
     pub(super) fn start(
         clock: Clock,
         player: Player,
         outputs: Vec<Box<dyn MidiOutput>>,
         record: Sender<Happening>,
         status: Arc<Status>,
-    ) -> Result<(Sender<PlayerCommand>, Self), PortError> {
-        let (sender, commands) = crossbeam_channel::bounded(COMMANDS);
+    ) -> Result<(Sender<Order>, Self), PortError> {
+        let (sender, orders) = crossbeam_channel::bounded(ORDERS);
         let performance = Performance { clock, player, wires: Wires { outputs, record, status } };
         let thread = thread::Builder::new()
             .name("player".into())
-            .spawn(move || performance.run(&commands))
+            .spawn(move || performance.run(&orders))
             .map_err(|error| PortError::Unavailable { system: "the player's thread", why: error.to_string() })?;
-        Ok((sender, Self { thread: Some(thread) }))
+        Ok((sender.clone(), Self { orders: sender, thread: Some(thread) }))
     }
 }
 
 impl Drop for PlayerThread {
     fn drop(&mut self) {
+        // Waits while the queue is full: the thread empties it, or has ended already.
+        let _ = self.orders.send(Order::End);
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has released the notes on its way out, and is reported by the panic hook.
             let _ = thread.join();
@@ -87,21 +98,21 @@ impl Wires {
 }
 
 impl Performance {
-    fn run(mut self, commands: &Receiver<PlayerCommand>) {
+    fn run(mut self, orders: &Receiver<Order>) {
         loop {
             self.player.play(self.clock.now(), |time, message| self.wires.send(time, message));
-            let command = match self.player.next_due() {
-                Some(due) => commands.recv_deadline(self.clock.instant(due)),
-                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let order = match self.player.next_due() {
+                Some(due) => orders.recv_deadline(self.clock.instant(due)),
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            match command {
-                Ok(command) => {
+            match order {
+                Ok(Order::Command(command)) => {
                     self.player.command(command, self.clock.now(), |time, message| self.wires.send(time, message));
                     self.status_of_queue();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Dropping the performance releases what sounds.
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

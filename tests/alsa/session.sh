@@ -51,7 +51,7 @@ sorted() { sort -n | tr '\n' ' '; }
 # begin SEED: starts the daemon and those who listen to it.
 begin() {
     rm -f AI_generated*.mid heard.txt recorded.mid
-    "$antiphon" jam --backend alsa --headless --engine "${ENGINE:-embedded}" --model "$model" --seed "$1" \
+    "$antiphon" jam --backend alsa --engine "${ENGINE:-embedded}" --model "$model" --seed "$1" \
         --out AI_generated.mid </dev/null >daemon.log 2>&1 &
     daemon=$!
     running=("$daemon")

@@ -32,7 +32,7 @@ impl Daemon {
         let log = folder.join("daemon.log");
         let file = File::create(&log).expect("the log can be created");
         let child = Command::new(env!("CARGO_BIN_EXE_antiphon"))
-            .args(["jam", "--headless", "--model"])
+            .args(["jam", "--engine", "embedded", "--model"])
             .arg(bundled_model())
             .args(arguments)
             .current_dir(folder)
