@@ -70,6 +70,8 @@ pub struct LiveSession {
     pub status: Arc<Status>,
     /// The MIDI system, in words.
     pub system: String,
+    /// How well the player keeps time, in words.
+    pub timing: String,
     /// Ports that listen, in words.
     pub listening: Vec<String>,
     /// Ports that we send to, in words.
@@ -103,7 +105,7 @@ impl LiveSession {
         let (to_conductor, heard) = crossbeam_channel::bounded(INPUT_QUEUE);
 
         let input = InputSink::new(to_conductor.clone(), Arc::clone(&status));
-        let OpenPorts { system, listening, sending, player, inputs, output } = ports::open(
+        let OpenPorts { system, timing, listening, sending, player, inputs, output } = ports::open(
             settings.backend,
             &settings.attachments,
             Wiring {
@@ -122,6 +124,7 @@ impl LiveSession {
         Ok(Self {
             status,
             system,
+            timing,
             listening,
             sending,
             moved_aside: recorder.moved_aside.clone(),

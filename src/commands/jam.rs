@@ -160,6 +160,7 @@ impl Jam<'_> {
 
     fn announce(&self, session: &LiveSession, has_file: bool) {
         eprintln!("MIDI: {}", session.system);
+        eprintln!("timing: {}", session.timing);
         let or_nothing = |ports: &[String]| {
             if ports.is_empty() { "no port".to_owned() } else { ports.join(", ") }
         };

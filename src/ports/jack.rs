@@ -98,6 +98,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     );
     Ok(OpenPorts {
         system,
+        timing: "to the frame, in JACK's own thread".to_owned(),
         listening: std::iter::once(our_input).chain(from).collect(),
         sending: std::iter::once(our_output).chain(to).collect(),
         player: PlayerLink::Ring(commander),

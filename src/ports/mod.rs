@@ -4,6 +4,7 @@ mod file;
 #[cfg(feature = "jack")]
 mod jack;
 mod player_thread;
+mod realtime;
 mod stamps;
 mod system;
 
@@ -183,6 +184,8 @@ pub struct Wiring {
 pub struct OpenPorts {
     /// The MIDI system, in words.
     pub system: String,
+    /// How well the player keeps time, in words.
+    pub timing: String,
     /// Ports that listen, in words.
     pub listening: Vec<String>,
     /// Ports that we send to, in words.
@@ -236,9 +239,11 @@ fn none(attachments: &Attachments, wiring: Wiring, system: &str) -> Result<OpenP
     if let Some((direction, name)) = named.or(attachments.to.first().map(|name| ("output", name))) {
         return Err(PortError::Unknown { direction, wanted: name.clone(), there: Vec::new() });
     }
-    let (sender, thread) = PlayerThread::start(wiring.clock, wiring.player, Vec::new(), wiring.record, wiring.status)?;
+    let (sender, thread, timing) =
+        PlayerThread::start(wiring.clock, wiring.player, Vec::new(), wiring.record, wiring.status)?;
     Ok(OpenPorts {
         system: system.to_owned(),
+        timing,
         listening: Vec::new(),
         sending: Vec::new(),
         player: PlayerLink::Thread(sender.clone()),

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::PortError;
+use super::realtime;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
 use crate::recorder::Happening;
@@ -38,21 +39,26 @@ pub struct PlayerThread {
 }
 
 impl PlayerThread {
-    /// Starts the thread.
+    /// Starts the thread, and says in words how well it keeps time.
     pub(super) fn start(
         clock: Clock,
         player: Player,
         outputs: Vec<Box<dyn MidiOutput>>,
         record: Sender<Happening>,
         status: Arc<Status>,
-    ) -> Result<(Sender<Order>, Self), PortError> {
+    ) -> Result<(Sender<Order>, Self, String), PortError> {
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
+        let (tell_priority, priority) = crossbeam_channel::bounded(1);
         let performance = Performance { clock, player, wires: Wires { outputs, record, status } };
         let thread = thread::Builder::new()
             .name("player".into())
-            .spawn(move || performance.run(&orders))
+            .spawn(move || {
+                let _ = tell_priority.send(realtime::raise());
+                performance.run(&orders);
+            })
             .map_err(|error| PortError::Unavailable { system: "the player's thread", why: error.to_string() })?;
-        Ok((sender.clone(), Self { orders: sender, thread: Some(thread) }))
+        let timing = priority.recv().unwrap_or_default();
+        Ok((sender.clone(), Self { orders: sender, thread: Some(thread) }, timing))
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         let found = find_port("input", wanted, &there)?;
         sources.push((client, ports[found].clone(), there[found].clone()));
     }
-    let (sender, thread) = PlayerThread::start(clock, player, outputs, record, status)?;
+    let (sender, thread, timing) = PlayerThread::start(clock, player, outputs, record, status)?;
     let input = input.interrupting(sender.clone());
     let mut inputs: Vec<Box<dyn Send>> = Vec::new();
     if let Some(connection) = virtual_input(Listening::new(clock, input.clone()))? {
@@ -84,6 +84,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     }
     Ok(OpenPorts {
         system: NAME.to_owned(),
+        timing,
         listening,
         sending,
         player: PlayerLink::Thread(sender),
