@@ -1,14 +1,37 @@
 //! Antiphon, an instrument that answers: it goes on where you stop playing, in time and in your manner.
 //!
 //! # Layout
-//! In the order of the data path:
-//! - [`time`], [`note`]: microseconds on one clock, and the note
-//! - [`midi_file`]: `.mid` files to notes and back
+//! In the order of the data path, from a key press to the recorder:
+//! - [`time`], [`midi`], [`note`]: the values that travel
+//! - [`listener`]: messages to notes, and whether the human still plays
 //! - [`note_model`]: a note as four classes, the definition shared with the trainer
 //! - [`model`]: the ONNX file and the engine that runs it
+//! - [`sampler`]: logits to a class
+//! - [`continuation`]: what has been played, the model's state after it, the next note
+//! - [`conductor`]: whose turn it is, and the plan
+//! - [`player`]: due order and note debts
+//! - [`recorder`]: both voices to a `.mid` file
+//! - [`midi_file`]: `.mid` files to notes and back
+//! - [`ports`]: MIDI systems, the only place that touches the outside world
+//! - [`session`]: queues and threads of a live session
+//! - [`offline`]: a session under virtual time
+//! - [`commands`]: what can be typed
+//! - [`status`]: what a person wants to know while it runs
 
+pub mod commands;
+pub mod conductor;
+pub mod continuation;
+pub mod listener;
+pub mod midi;
 pub mod midi_file;
 pub mod model;
 pub mod note;
 pub mod note_model;
+pub mod offline;
+pub mod player;
+pub mod ports;
+pub mod recorder;
+pub mod sampler;
+pub mod session;
+pub mod status;
 pub mod time;

@@ -1,3 +1,10 @@
 //! The `antiphon` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use antiphon::commands::{Flags, run};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    run(Flags::parse())
+}

@@ -4,12 +4,17 @@ pub mod engine;
 pub mod file;
 mod lstm;
 pub mod onnx_proto;
+#[cfg(test)]
+pub(crate) mod toy;
 
 pub use engine::{Engine, EngineChoice};
 pub use file::{ModelFile, ModelFileError};
 pub use lstm::{Logits, LstmModel, ModelError};
 
 use crate::note_model::{Attribute, NoteClasses};
+
+/// The model that comes with the program, so that one file is all that is needed.
+pub const BUNDLED_MODEL: &[u8] = include_bytes!("../../models/antiphon.onnx");
 
 /// What a model remembers after the notes that it has taken in.
 ///

@@ -1,0 +1,64 @@
+# Antiphon: `make help` lists what there is to do.
+
+# Compiled files go to a folder outside the checkout that all checkouts share: the embedded engine takes many minutes
+# to compile, and is then compiled once per machine, not once per clone. A value that is set already is kept.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/antiphon/target
+
+# JACK and PipeWire ports are compiled in where JACK's development files are (tools/setup.sh installs them).
+# Looked up at each use and not once, because the set-up may have installed them in the same call.
+FEATURES = $(shell pkg-config --exists jack 2>/dev/null && echo jack)
+
+# The same for build, test and lint, so that nothing is compiled twice.
+CARGO_FLAGS = --release --workspace --locked $(if $(FEATURES),--features $(FEATURES))
+
+RELEASE = $(CARGO_TARGET_DIR)/release
+SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .ci/run
+ARGS =
+
+.PHONY: help jam build test lint audit test-cargo test-jack test-alsa train songs setup setup-test
+.NOTPARALLEL:
+
+help: ## this table
+	@echo 'make TARGET [ARGS="..."]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+jam: build ## play: set up what is missing, build, run `antiphon jam`; ARGS="--seed 7" passes options on
+	@tools/foreground.sh $(RELEASE)/antiphon jam $(ARGS)
+
+build: setup ## build `antiphon` and `antiphon-train`
+	cargo build $(CARGO_FLAGS)
+
+test: setup-test lint test-cargo test-alsa ## everything: lint, all tests, on JACK and on ALSA where the machine can
+
+lint: setup ## formatting, clippy, licences, shell scripts
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then set -x; cargo deny --offline check licenses bans sources; \
+	else echo 'lint: left out: cargo deny (cargo install cargo-deny --locked)'; fi
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SCRIPTS); \
+	else echo 'lint: left out: shellcheck'; fi
+
+audit: ## known weaknesses in dependencies (cargo deny; needs the network)
+	cargo deny check advisories
+
+test-cargo: setup ## unit and integration tests, the one on a JACK server among them
+	cargo test $(CARGO_FLAGS)
+
+test-jack: setup ## only the session on a JACK server, with its figures
+	cargo test $(CARGO_FLAGS) --test jack_session -- --nocapture
+
+test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
+	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx
+
+train: build ## train the model on mid_songs; ARGS passes options on
+	$(RELEASE)/antiphon-train mid_songs $(ARGS)
+
+songs: ## render mid_songs/*/*.abc to .mid (needs abc2midi)
+	tools/render-songs.sh $(ARGS)
+
+setup: ## install what the build needs (Debian, Ubuntu; elsewhere it says what is missing)
+	@tools/setup.sh
+
+setup-test: ## install what the tests need as well
+	@tools/setup.sh --test

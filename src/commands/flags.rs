@@ -1,0 +1,212 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+
+use crate::model::EngineChoice;
+use crate::ports::Backend;
+
+/// An instrument that answers: it goes on where you stop playing, in time and in your manner.
+#[derive(Debug, Parser)]
+#[command(name = "antiphon", version, about, after_help = EXAMPLES, propagate_version = true)]
+pub struct Flags {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  antiphon jam                              listen on `Antiphon In`, answer on `Antiphon Out`
+  antiphon jam --connect-from Keystation    and attach to a keyboard
+  antiphon jam --headless --seconds 600     play alone for ten minutes and record
+  antiphon generate --prime song.mid        go on with a file, without playing
+  antiphon ports                            what there is to attach to
+
+Exit codes: 0 done, 1 failed, 2 wrong flags, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Listen and answer, live, and record both voices
+    Jam(JamFlags),
+    /// Write a continuation to a MIDI file, without playing it
+    Generate(GenerateFlags),
+    /// List the MIDI ports there are
+    Ports(PortsFlags),
+    /// Say what a model file holds and how fast it runs here
+    Model(ModelFlags),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlayingFlags {
+    /// Model file [default: models/antiphon.onnx if there is one, else the model inside this program]
+    #[arg(long, value_name = "FILE", env = "ANTIPHON_MODEL")]
+    pub model: Option<PathBuf>,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+
+    /// Style to play in, one of the model's [default: any]
+    #[arg(long, value_name = "NAME")]
+    pub style: Option<String>,
+
+    /// How bold the answer is: 0.01 to 4; below 1 safer, above 1 wilder
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f32,
+
+    /// Draw only from the likeliest choices that together have this probability: 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 0.97, value_parser = probability)]
+    pub top_p: f32,
+
+    /// Seed of the random choices; the same seed, input and model give the same notes [default: from the clock]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// MIDI file to write; an earlier one is moved aside
+    #[arg(long, value_name = "FILE", default_value = "AI_generated.mid")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JamFlags {
+    #[command(flatten)]
+    pub playing: PlayingFlags,
+
+    /// MIDI system
+    #[arg(long, value_enum, default_value_t)]
+    pub backend: Backend,
+
+    /// Attach to this port, which sends to us: its name or a part of it; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub connect_from: Vec<String>,
+
+    /// Attach to this port, which we send to: its name or a part of it; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub connect_to: Vec<String>,
+
+    /// MIDI channel of the answer, 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u8).range(1..=16))]
+    pub channel: u8,
+
+    /// Let this MIDI file play the human, in real time
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+
+    /// Play alone, without waiting for a human, and print no live line
+    #[arg(long)]
+    pub headless: bool,
+
+    /// Stop after this many seconds [default: when you stop it; with --input, when the last answer is over]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub seconds: Option<f64>,
+
+    /// How long you rest, in milliseconds, before it answers: 50 to 10000
+    #[arg(long, value_name = "MS", default_value_t = 600, value_parser = value_parser!(u64).range(50..=10_000))]
+    pub patience_ms: u64,
+
+    /// Longest answer in seconds [default: until you play again; with --input, 20]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub answer_seconds: Option<f64>,
+
+    /// Run on a virtual clock, as fast as the model allows, without MIDI ports; needs --input or --headless
+    #[arg(long)]
+    pub virtual_time: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GenerateFlags {
+    #[command(flatten)]
+    pub playing: PlayingFlags,
+
+    /// MIDI file to go on with
+    #[arg(long, value_name = "FILE")]
+    pub prime: Option<PathBuf>,
+
+    /// Length of the continuation in seconds
+    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "notes")]
+    pub seconds: Option<f64>,
+
+    /// Length of the continuation in notes, 1 to 100000 [default: 30 seconds]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
+    pub notes: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct PortsFlags {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ModelFlags {
+    /// Model file [default: as for jam]
+    #[arg(value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+}
+
+fn engine(text: &str) -> Result<EngineChoice, String> {
+    Ok(match text {
+        "auto" => EngineChoice::Auto,
+        "embedded" => EngineChoice::Embedded,
+        "" => return Err("expected `auto`, `embedded` or a path".into()),
+        path => EngineChoice::OnnxRuntime(path.into()),
+    })
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    in_range(text, 0.01, 4.0)
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    in_range(text, 0.0, 1.0)
+}
+
+/// A day at most, so that nothing overflows and a slip of the finger is noticed.
+fn seconds(text: &str) -> Result<f64, String> {
+    in_range(text, 0.1, 86_400.0)
+}
+
+fn in_range<T>(text: &str, low: T, high: T) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+{
+    let value: Option<T> = text.parse().ok();
+    value.filter(|value| (low..=high).contains(value)).ok_or_else(|| format!("expected a number from {low} to {high}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_well_formed() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for nonsense in [
+            &["jam", "--temperature", "0"][..],
+            &["jam", "--temperature", "NaN"],
+            &["jam", "--seconds", "-3"],
+            &["jam", "--channel", "17"],
+            &["jam", "--patience-ms", "5"],
+            &["jam", "--backend", "usb"],
+            &["generate", "--notes", "0"],
+            &["generate", "--notes", "5", "--seconds", "5"],
+            &["sing"],
+            &[],
+        ] {
+            let line = std::iter::once("antiphon").chain(nonsense.iter().copied());
+            assert!(Flags::try_parse_from(line).is_err(), "{nonsense:?}");
+        }
+    }
+}

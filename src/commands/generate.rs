@@ -1,0 +1,61 @@
+//! `antiphon generate`: a continuation, offline.
+
+use super::Failure;
+use super::flags::GenerateFlags;
+use super::model::{continuation, load};
+use crate::continuation::{Voice, Window};
+use crate::midi_file::{self, Score, Track, read_notes};
+use crate::note::Note;
+use crate::recorder::{RecordError, move_aside, replace_file};
+use crate::time::{SessionDuration, SessionTime};
+
+/// Length when none is asked for.
+const DEFAULT_LENGTH: SessionDuration = SessionDuration::from_millis(30_000);
+
+/// Longest silence between two notes.
+const LONGEST_REST: SessionDuration = SessionDuration::from_millis(4_000);
+
+pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
+    let prime = match &flags.prime {
+        Some(path) => read_notes(path).map_err(|error| Failure::midi_file(path, &error))?,
+        None => Vec::new(),
+    };
+    let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
+    let mut continuation = continuation(&flags.playing, loaded.model)?;
+    for &note in &prime {
+        continuation.insert(note, Voice::Human);
+        // One by one, so that a prime of any length takes no more memory than the remembered notes.
+        continuation.settle()?;
+    }
+
+    let begin = prime.iter().map(Note::end).max().unwrap_or_default();
+    let end = match flags.notes {
+        Some(_) => SessionTime::MAX,
+        None => begin + flags.seconds.map_or(DEFAULT_LENGTH, SessionDuration::from_seconds),
+    };
+    let most = flags.notes.map_or(usize::MAX, |notes| notes as usize);
+    let mut answer: Vec<Note> = Vec::new();
+    let mut from = begin;
+    while answer.len() < most {
+        let note = continuation.next_note(Window { from, to: from + LONGEST_REST })?;
+        if note.onset >= end {
+            break;
+        }
+        from = note.onset;
+        answer.push(note);
+    }
+
+    let path = &flags.playing.out;
+    let tracks = [("You", &prime), ("Antiphon", &answer)];
+    let tracks = tracks.map(|(name, notes)| Track::of_notes(name, notes, 0)).into();
+    let markers = [(begin, "Antiphon answers".to_owned())];
+    let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })
+        .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
+    if let Some(aside) = move_aside(path)? {
+        eprintln!("the earlier {} is now {}", path.display(), aside.display());
+    }
+    replace_file(path, &bytes)?;
+    eprintln!("{}", loaded.described);
+    eprintln!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display());
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What the `antiphon` command can do, one file each.
+
+mod flags;
+mod generate;
+mod jam;
+mod model;
+mod ports;
+
+use std::process::ExitCode;
+
+use flags::Command;
+pub use flags::Flags;
+
+use crate::midi_file::MidiFileError;
+use crate::model::engine::EngineError;
+use crate::model::{ModelError, ModelFileError};
+use crate::ports::PortError;
+use crate::recorder::RecordError;
+use crate::session::SessionError;
+
+/// How the command ends, for scripts. 2 is what a nonsense flag gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All went well; also after Ctrl-C and SIGTERM.
+    Done = 0,
+    /// Something unforeseen.
+    Failed = 1,
+    /// A flag or setting makes no sense.
+    Usage = 2,
+    /// The model file is missing, not ours, or of another version; or a style that it does not know.
+    Model = 3,
+    /// No engine could run the model.
+    Engine = 4,
+    /// A MIDI port or system is missing.
+    Port = 5,
+    /// The take could not be written.
+    Record = 6,
+    /// A MIDI file could not be read.
+    MidiFile = 7,
+}
+
+/// An error with its exit code.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    sentence: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, sentence: impl ToString) -> Self {
+        Self { exit, sentence: sentence.to_string() }
+    }
+
+    fn midi_file(path: &std::path::Path, error: &MidiFileError) -> Self {
+        Self::new(Exit::MidiFile, format!("{} {error}", path.display()))
+    }
+}
+
+/// Each error type has one exit code.
+macro_rules! exits {
+    ($($error:ty => $exit:expr),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new($exit, error)
+            }
+        })*
+    };
+}
+
+exits! {
+    ModelFileError => Exit::Model,
+    EngineError => Exit::Engine,
+    PortError => Exit::Port,
+    RecordError => Exit::Record,
+    std::io::Error => Exit::Failed,
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        let exit = if matches!(error, ModelError::Style { .. }) { Exit::Model } else { Exit::Engine };
+        Self::new(exit, error)
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Port(error) => error.into(),
+            SessionError::Record(error) => error.into(),
+            SessionError::Model(error) => error.into(),
+            SessionError::SystemGone => Self::new(Exit::Port, error),
+            SessionError::Thread(_) => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+/// Does what the flags say.
+pub fn run(flags: Flags) -> ExitCode {
+    let result = match flags.command {
+        Command::Jam(flags) => jam::run(&flags),
+        Command::Generate(flags) => generate::run(&flags),
+        Command::Ports(flags) => ports::run(flags),
+        Command::Model(flags) => model::run(&flags),
+    };
+    let exit = result.map_or_else(
+        |Failure { exit, sentence }| {
+            eprintln!("antiphon: {sentence}");
+            exit
+        },
+        |()| Exit::Done,
+    );
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,313 @@
+//! Where the program touches the outside world: MIDI systems, and a file that plays the human.
+
+mod file;
+#[cfg(feature = "jack")]
+mod jack;
+mod player_thread;
+mod stamps;
+mod system;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crossbeam_channel::Sender;
+use thiserror::Error;
+
+pub use file::FilePlayer;
+pub use player_thread::PlayerThread;
+
+use crate::midi::{ShortMessage, TimedMessage};
+use crate::player::{Player, PlayerCommand};
+use crate::recorder::Happening;
+use crate::status::Status;
+use crate::time::{Clock, SessionTime};
+
+/// The name under which other programs see us.
+pub const CLIENT_NAME: &str = "Antiphon";
+/// The virtual port that listens.
+pub const INPUT_NAME: &str = "Antiphon In";
+/// The virtual port that answers.
+pub const OUTPUT_NAME: &str = "Antiphon Out";
+
+/// Which MIDI system to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// The operating system's own, else JACK, else none
+    #[default]
+    Auto,
+    /// ALSA sequencer on Linux, CoreMIDI on macOS, WinMM on Windows
+    #[value(alias = "alsa", alias = "coremidi", alias = "winmm")]
+    System,
+    /// JACK, or PipeWire's JACK
+    Jack,
+    /// No MIDI system: the session is only recorded
+    None,
+}
+
+/// Why the ports could not be opened.
+#[derive(Debug, Error)]
+pub enum PortError {
+    /// The MIDI system is not there.
+    #[error("{system} is not available: {why}")]
+    Unavailable {
+        /// Its name.
+        system: &'static str,
+        /// What it said, or what to do.
+        why: String,
+    },
+    /// No port of that name.
+    #[error("no {direction} port is called {wanted:?}; {}", listing(.there))]
+    Unknown {
+        /// `input` (one that sends to us) or `output`.
+        direction: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// The ports there are.
+        there: Vec<String>,
+    },
+    /// Several ports match.
+    #[error("{wanted:?} fits several {direction} ports: {}; name one in full", .matching.join(", "))]
+    Ambiguous {
+        /// `input` (one that sends to us) or `output`.
+        direction: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// The ports that match.
+        matching: Vec<String>,
+    },
+    /// A port refused.
+    #[error("{system} refused the port {port:?}: {why}")]
+    Refused {
+        /// The system's name.
+        system: &'static str,
+        /// The port.
+        port: String,
+        /// What it said.
+        why: String,
+    },
+}
+
+fn listing(ports: &[String]) -> String {
+    if ports.is_empty() { "there is none".into() } else { format!("there are: {}", ports.join(", ")) }
+}
+
+/// The port of `there` that `wanted` names: by its full name, else the only one that contains it, in any case.
+fn find_port(direction: &'static str, wanted: &str, there: &[String]) -> Result<usize, PortError> {
+    if let Some(exact) = there.iter().position(|name| name == wanted) {
+        return Ok(exact);
+    }
+    let fold = wanted.to_lowercase();
+    let matching: Vec<usize> = (0..there.len()).filter(|&i| there[i].to_lowercase().contains(&fold)).collect();
+    match matching[..] {
+        [only] => Ok(only),
+        [] => Err(PortError::Unknown { direction, wanted: wanted.to_owned(), there: there.to_vec() }),
+        _ => Err(PortError::Ambiguous {
+            direction,
+            wanted: wanted.to_owned(),
+            matching: matching.into_iter().map(|i| there[i].clone()).collect(),
+        }),
+    }
+}
+
+/// Named ports to attach to beside the virtual ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attachments {
+    /// Ports that send to us.
+    pub from: Vec<String>,
+    /// Ports that we send to.
+    pub to: Vec<String>,
+}
+
+/// What reaches the conductor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cue {
+    /// The human sent this.
+    Human(TimedMessage),
+    /// The session ends.
+    Stop,
+}
+
+/// Takes in what the human plays. One for each port, all leading to the conductor.
+///
+/// Thread: the driver's. Realtime-safe: not quite, sending may wake the conductor by a system call; JACK's callback
+/// therefore uses a ring instead.
+#[derive(Clone)]
+pub struct InputSink {
+    conductor: Sender<Cue>,
+    player: Option<Sender<PlayerCommand>>,
+    status: Arc<Status>,
+}
+
+impl InputSink {
+    /// A sink that leads to the conductor's queue.
+    pub fn new(conductor: Sender<Cue>, status: Arc<Status>) -> Self {
+        Self { conductor, player: None, status }
+    }
+
+    /// Also tells the player of each note-on, so that an answer is silenced without waiting for the conductor.
+    fn interrupting(mut self, player: Sender<PlayerCommand>) -> Self {
+        self.player = Some(player);
+        self
+    }
+
+    /// Takes the bytes of one message; whatever is no channel message is passed over.
+    pub fn push(&self, time: SessionTime, bytes: &[u8]) {
+        let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
+        if let Some(player) = self.player.as_ref().filter(|_| message.is_note_on()) {
+            // The conductor will cancel the answer too, so a full queue only costs a moment.
+            let _ = player.try_send(PlayerCommand::Interrupt);
+        }
+        self.status.heard(message);
+        // Policy when full: the newest message is dropped and counted; the driver must never be held up.
+        if self.conductor.try_send(Cue::Human(TimedMessage { time, message })).is_err_and(|error| error.is_full()) {
+            self.status.input_dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// What every backend is given.
+pub struct Wiring {
+    /// The session's clock.
+    pub clock: Clock,
+    /// Where human messages go.
+    pub input: InputSink,
+    /// The player; the backend decides on which thread it runs.
+    pub player: Player,
+    /// Where a copy of what was sent goes.
+    pub record: Sender<Happening>,
+    /// Counters.
+    pub status: Arc<Status>,
+}
+
+/// Open ports and the player behind them. To be dropped in this order: the inputs, the [`PlayerLink`], the output.
+pub struct OpenPorts {
+    /// The MIDI system, in words.
+    pub system: String,
+    /// Ports that listen, in words.
+    pub listening: Vec<String>,
+    /// Ports that we send to, in words.
+    pub sending: Vec<String>,
+    /// How to reach the player; for the conductor.
+    pub player: PlayerLink,
+    /// Dropping them stops listening, so that nothing new comes in.
+    pub inputs: Vec<Box<dyn Send>>,
+    /// Dropping it releases what sounds and closes the port.
+    pub output: Box<dyn Send>,
+}
+
+/// How the conductor reaches the player.
+pub enum PlayerLink {
+    /// A thread that sleeps until told or until a note is due.
+    Thread(Sender<PlayerCommand>),
+    /// JACK's process callback.
+    #[cfg(feature = "jack")]
+    Ring(rtrb::Producer<PlayerCommand>),
+}
+
+impl PlayerLink {
+    /// Hands a command over; false when the queue is full.
+    pub fn send(&mut self, command: PlayerCommand) -> bool {
+        match self {
+            Self::Thread(sender) => sender.try_send(command).is_ok(),
+            #[cfg(feature = "jack")]
+            Self::Ring(producer) => producer.push(command).is_ok(),
+        }
+    }
+}
+
+/// Opens the virtual ports and attaches to the named ones.
+///
+/// # Errors
+/// When the system asked for is not there or a named port does not exist. `Auto` falls back to no system at all,
+/// unless ports were named: then the last error is given.
+pub fn open(backend: Backend, attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
+    match backend {
+        Backend::System => system::open(attachments, wiring),
+        Backend::Jack => open_jack(attachments, wiring),
+        Backend::None => none(attachments, wiring, "none"),
+        Backend::Auto if system::probe().is_ok() => system::open(attachments, wiring),
+        Backend::Auto if jack_runs() => open_jack(attachments, wiring),
+        Backend::Auto => none(attachments, wiring, "none found"),
+    }
+}
+
+fn none(attachments: &Attachments, wiring: Wiring, system: &str) -> Result<OpenPorts, PortError> {
+    let named = attachments.from.first().map(|name| ("input", name));
+    if let Some((direction, name)) = named.or(attachments.to.first().map(|name| ("output", name))) {
+        return Err(PortError::Unknown { direction, wanted: name.clone(), there: Vec::new() });
+    }
+    let (sender, thread) = PlayerThread::start(wiring.clock, wiring.player, Vec::new(), wiring.record, wiring.status)?;
+    Ok(OpenPorts {
+        system: system.to_owned(),
+        listening: Vec::new(),
+        sending: Vec::new(),
+        player: PlayerLink::Thread(sender.clone()),
+        inputs: Vec::new(),
+        output: Box::new(thread),
+    })
+}
+
+#[cfg(feature = "jack")]
+use jack::{is_running as jack_runs, open as open_jack};
+
+#[cfg(not(feature = "jack"))]
+fn jack_runs() -> bool {
+    false
+}
+
+#[cfg(not(feature = "jack"))]
+fn open_jack(_: &Attachments, _: Wiring) -> Result<OpenPorts, PortError> {
+    Err(PortError::Unavailable { system: "JACK", why: NO_JACK.into() })
+}
+
+#[cfg(not(feature = "jack"))]
+const NO_JACK: &str = "this antiphon was built without it; install libjack-jackd2-dev and build with --features jack";
+
+/// The ports of one MIDI system.
+#[derive(Clone, Debug)]
+pub struct SystemPorts {
+    /// The system's name.
+    pub system: &'static str,
+    /// Ports that can send to us and ports that we can send to; or why the system is not there.
+    pub ports: Result<[Vec<String>; 2], String>,
+}
+
+/// What is there, system by system.
+pub fn list() -> Vec<SystemPorts> {
+    let mut systems = vec![SystemPorts {
+        system: system::NAME,
+        ports: system::list().map_err(|error| match error {
+            PortError::Unavailable { why, .. } => why,
+            other => other.to_string(),
+        }),
+    }];
+    #[cfg(feature = "jack")]
+    systems.push(SystemPorts { system: jack::NAME, ports: jack::list() });
+    #[cfg(not(feature = "jack"))]
+    systems.push(SystemPorts { system: "JACK", ports: Err(NO_JACK.into()) });
+    systems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there() -> Vec<String> {
+        ["Midi Through:Port-0 14:0", "Keystation 49 20:0", "Keystation 49 20:1"].map(String::from).to_vec()
+    }
+
+    #[test]
+    fn a_port_is_found_by_a_part_of_its_name_in_any_case() {
+        assert_eq!(find_port("input", "through", &there()).expect("one"), 0);
+        assert_eq!(find_port("input", "Keystation 49 20:1", &there()).expect("one"), 2);
+    }
+
+    #[test]
+    fn an_unknown_port_answers_with_those_there_are() {
+        let error = find_port("output", "Juno", &there()).expect_err("none").to_string();
+        assert!(error.contains("Juno") && error.contains("Midi Through"), "{error}");
+        assert!(find_port("output", "Juno", &[]).expect_err("none").to_string().contains("there is none"));
+        let error = find_port("input", "keystation", &there()).expect_err("two").to_string();
+        assert!(error.contains("20:0") && error.contains("20:1"), "{error}");
+    }
+}

@@ -1,0 +1,320 @@
+//! The recorder: human and answer on two tracks of a MIDI file.
+//!
+//! The file is whole at any moment: it is written anew beside itself once a second and then takes its own place, so
+//! that a crash loses a second at most and an earlier take is never overwritten.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use jiff::{Timestamp, tz::TimeZone};
+use thiserror::Error;
+
+use crate::conductor::Turn;
+use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
+use crate::midi_file::{MidiFileError, Score, Track, write};
+use crate::time::SessionTime;
+
+/// How often the file is written while something new happens.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the recorder looks for news. It looks instead of being woken, so that handing something to it never
+/// makes a system call.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Something that happened in a session, for its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// The human sent this.
+    Human(TimedMessage),
+    /// Antiphon sent this.
+    Ai(TimedMessage),
+    /// The turn changed.
+    Turn {
+        /// When.
+        at: SessionTime,
+        /// Whose it is now.
+        turn: Turn,
+    },
+}
+
+/// Why a take could not be written.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The folder or file cannot be written.
+    #[error("cannot write {path}: {cause}; name another file with --out", path = .path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The take does not fit a MIDI file.
+    #[error("{path}: the take {cause}", path = .path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// What is too long.
+        cause: MidiFileError,
+    },
+}
+
+/// What has been played so far.
+#[derive(Debug, Default)]
+pub struct Take {
+    human: Vec<TimedMessage>,
+    ai: Vec<TimedMessage>,
+    markers: Vec<(SessionTime, String)>,
+}
+
+impl Take {
+    /// Adds what happened.
+    pub fn add(&mut self, happening: Happening) {
+        match happening {
+            Happening::Human(message) => self.human.push(message),
+            Happening::Ai(message) => self.ai.push(message),
+            Happening::Turn { at, turn: Turn::Ai } => self.markers.push((at, "Antiphon answers".into())),
+            Happening::Turn { at, turn: Turn::Human } => self.markers.push((at, "You play".into())),
+        }
+    }
+
+    /// Whether nothing was played.
+    pub fn is_empty(&self) -> bool {
+        self.human.is_empty() && self.ai.is_empty()
+    }
+
+    /// The take as a MIDI file of type 1: tempo map and markers, the human, the answer. Notes that still sound end
+    /// with the last thing that was played.
+    ///
+    /// # Errors
+    /// When it is too long for a MIDI file.
+    pub fn to_midi(&self) -> Result<Vec<u8>, MidiFileError> {
+        let end = self.human.iter().chain(&self.ai).map(|last| last.time).max().unwrap_or_default();
+        let voices = [("You", closed(&self.human, end)), ("Antiphon", closed(&self.ai, end))];
+        let tracks = voices.iter().map(|(name, messages)| {
+            Track::of_messages(name, messages.iter().map(|timed| (timed.time, timed.message.as_bytes())))
+        });
+        write(&Score { markers: &self.markers, tracks: tracks.collect(), ..Score::default() })
+    }
+}
+
+/// The messages in time order, with a note-off at `end` for each note that still sounds.
+fn closed(messages: &[TimedMessage], end: SessionTime) -> Vec<TimedMessage> {
+    let mut closed = messages.to_vec();
+    closed.sort_by_key(|timed| timed.time);
+    let mut sounding = [[false; 128]; 16];
+    for timed in &closed {
+        match timed.message.event() {
+            MidiEvent::NoteOn { channel, key, .. } => sounding[usize::from(channel)][usize::from(key)] = true,
+            MidiEvent::NoteOff { channel, key } => sounding[usize::from(channel)][usize::from(key)] = false,
+            _ => {}
+        }
+    }
+    for (channel, keys) in (0..).zip(sounding) {
+        for (key, _) in (0..).zip(keys).filter(|(_, sounds)| *sounds) {
+            closed.push(TimedMessage { time: end, message: ShortMessage::note_off(channel, key) });
+        }
+    }
+    closed
+}
+
+/// Writes `bytes` to `path` so that the file is whole at any moment.
+///
+/// # Errors
+/// [`RecordError::Unwritable`]; what stood at `path` is then unharmed.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    let write = || {
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|cause| {
+        // Best effort: the cause of the failure is what the user must hear.
+        let _ = fs::remove_file(&beside);
+        RecordError::Unwritable { path: path.to_owned(), cause }
+    })
+}
+
+/// Moves an earlier take out of the way: `AI_generated.mid` to `AI_generated-<its time>.mid`. Returns the new name.
+///
+/// # Errors
+/// [`RecordError::Unwritable`] when it cannot be moved; it is then where it was.
+pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
+    let unwritable = |cause| RecordError::Unwritable { path: path.to_owned(), cause };
+    let metadata = match fs::symlink_metadata(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(unwritable)?,
+    };
+    if metadata.is_dir() {
+        return Err(unwritable(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
+    }
+    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    let time =
+        modified.unwrap_or_else(Timestamp::now).to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S").to_string();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let extension = path.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
+    let names = std::iter::once(String::new()).chain((2..).map(|number| format!("-{number}")));
+    for suffix in names {
+        let aside = path.with_file_name(format!("{stem}-{time}{suffix}{extension}"));
+        if fs::symlink_metadata(&aside).is_err() {
+            fs::rename(path, &aside).map_err(unwritable)?;
+            return Ok(Some(aside));
+        }
+    }
+    Ok(None)
+}
+
+/// The recorder's thread. Dropping it closes the take.
+pub struct Recorder {
+    stop: Sender<()>,
+    thread: Option<JoinHandle<Result<Take, RecordError>>>,
+}
+
+impl Recorder {
+    /// Begins a take at `path`, which is created at once so that a folder that cannot be written is known at once.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start(path: &Path, sources: Vec<Receiver<Happening>>) -> Result<Self, RecordError> {
+        save(path, &Take::default())?;
+        let (stop, stopped) = crossbeam_channel::bounded(1);
+        let path = path.to_owned();
+        let thread = thread::Builder::new()
+            .name("recorder".into())
+            .spawn({
+                let path = path.clone();
+                move || record(&path, &sources, &stopped)
+            })
+            .map_err(|cause| RecordError::Unwritable { path, cause })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Takes in what was sent to it before and closes the take, which it gives back.
+    ///
+    /// # Errors
+    /// When the file could not be written at the end.
+    pub fn finish(mut self) -> Result<Take, RecordError> {
+        let _ = self.stop.try_send(());
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(Take::default()),
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.stop.try_send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn record(path: &Path, sources: &[Receiver<Happening>], stopped: &Receiver<()>) -> Result<Take, RecordError> {
+    let mut take = Take::default();
+    let mut unsaved = false;
+    let mut looks_until_write = 0;
+    loop {
+        // Asked before the sources are emptied, so that nothing sent before the stop is missed.
+        let stopping = !matches!(stopped.try_recv(), Err(TryRecvError::Empty));
+        for happening in sources.iter().flat_map(Receiver::try_iter) {
+            take.add(happening);
+            unsaved = true;
+        }
+        if stopping {
+            save(path, &take)?;
+            return Ok(take);
+        }
+        if unsaved && looks_until_write == 0 {
+            // A full disk may be emptied while the session goes on: tried again at the next second and at the end.
+            unsaved = save(path, &take).is_err();
+            looks_until_write = WRITE_EVERY.as_millis() / LOOK_EVERY.as_millis();
+        }
+        looks_until_write = looks_until_write.saturating_sub(1);
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn save(path: &Path, take: &Take) -> Result<(), RecordError> {
+    let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.to_owned(), cause })?;
+    replace_file(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi_file::read_notes_from_bytes;
+
+    fn on(ms: u64, key: u8) -> TimedMessage {
+        TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_on(0, key, 70) }
+    }
+
+    fn off(ms: u64, key: u8) -> TimedMessage {
+        TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_off(0, key) }
+    }
+
+    #[test]
+    fn both_voices_are_in_the_file_and_notes_that_sound_are_closed() {
+        let mut take = Take::default();
+        take.add(Happening::Human(on(0, 60)));
+        take.add(Happening::Human(off(500, 60)));
+        take.add(Happening::Turn { at: SessionTime::from_micros(900_000), turn: Turn::Ai });
+        take.add(Happening::Ai(on(1000, 64)));
+        take.add(Happening::Ai(on(1500, 65)));
+        take.add(Happening::Ai(off(2000, 65)));
+        let bytes = take.to_midi().expect("short");
+        let notes = read_notes_from_bytes(&bytes).expect("whole");
+        let seen: Vec<_> =
+            notes.iter().map(|n| (n.key, n.onset.as_micros() / 1000, (n.duration.as_micros() + 500) / 1000)).collect();
+        assert_eq!(seen, [(60, 0, 500), (64, 1000, 1000), (65, 1500, 500)]);
+        assert!(bytes.windows(16).any(|window| window == b"Antiphon answers"));
+    }
+
+    #[test]
+    fn an_earlier_take_is_moved_aside_and_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("AI_generated.mid");
+        assert_eq!(move_aside(&path).expect("nothing there"), None);
+        let mut kept = Vec::new();
+        for content in ["first", "second", "third"] {
+            fs::write(&path, content).expect("written");
+            kept.push((move_aside(&path).expect("moved").expect("there was one"), content));
+            assert!(!path.exists());
+        }
+        for (aside, content) in kept {
+            assert_eq!(fs::read_to_string(&aside).expect("kept"), content, "{}", aside.display());
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_known_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("no such folder").join("AI_generated.mid");
+        let error = Recorder::start(&path, Vec::new()).err().expect("refused");
+        assert!(error.to_string().contains("no such folder"), "{error}");
+    }
+
+    #[test]
+    fn what_was_sent_before_the_end_is_in_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("take.mid");
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let recorder = Recorder::start(&path, vec![receiver]).expect("started");
+        for index in 0..500u64 {
+            sender.send(Happening::Ai(on(index * 10, 60))).expect("listening");
+            sender.send(Happening::Ai(off(index * 10 + 5, 60))).expect("listening");
+        }
+        recorder.finish().expect("written");
+        let notes = read_notes_from_bytes(&fs::read(&path).expect("there")).expect("whole");
+        assert_eq!(notes.len(), 500);
+    }
+}

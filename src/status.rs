@@ -1,0 +1,155 @@
+//! What a person wants to know while it runs: who plays, what came in, where it went, what was lost.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::conductor::Turn;
+use crate::midi::{MidiEvent, ShortMessage, key_name};
+
+/// Marks that no key has been seen yet.
+const NO_KEY: u8 = 255;
+
+/// Counters that every thread adds to.
+///
+/// Thread: any. Realtime-safe: yes, each is one atomic.
+#[derive(Debug)]
+pub struct Status {
+    human: Voice,
+    ai: Voice,
+    ai_turn: AtomicBool,
+    /// Messages that came in while the conductor's queue was full.
+    pub input_dropped: AtomicU64,
+    /// Notes that were not planned because the player's queue was full.
+    pub plan_dropped: AtomicU64,
+    /// Messages that the recorder's queue had no place for.
+    pub record_dropped: AtomicU64,
+    /// Times at which the plan had run dry and was started again from the clock.
+    pub late: AtomicU64,
+    /// Messages that a port refused.
+    pub send_failed: AtomicU64,
+    /// Set when the model or the MIDI system failed: the session is over.
+    pub failed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Voice {
+    notes: AtomicU64,
+    last_key: AtomicU8,
+}
+
+impl Voice {
+    const fn silent() -> Self {
+        Self { notes: AtomicU64::new(0), last_key: AtomicU8::new(NO_KEY) }
+    }
+
+    fn count(&self, message: ShortMessage) {
+        if let MidiEvent::NoteOn { key, .. } = message.event() {
+            self.notes.fetch_add(1, Relaxed);
+            self.last_key.store(key, Relaxed);
+        }
+    }
+}
+
+impl fmt::Display for Voice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let notes = self.notes.load(Relaxed);
+        write!(f, "{notes} note{}", if notes == 1 { "" } else { "s" })?;
+        match self.last_key.load(Relaxed) {
+            NO_KEY => Ok(()),
+            key => write!(f, " (last {})", key_name(key)),
+        }
+    }
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            human: Voice::silent(),
+            ai: Voice::silent(),
+            ai_turn: AtomicBool::new(false),
+            input_dropped: AtomicU64::new(0),
+            plan_dropped: AtomicU64::new(0),
+            record_dropped: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            send_failed: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Status {
+    /// The human sent this.
+    pub fn heard(&self, message: ShortMessage) {
+        self.human.count(message);
+    }
+
+    /// Antiphon sent this.
+    pub fn sent(&self, message: ShortMessage) {
+        self.ai.count(message);
+    }
+
+    /// The turn is now this one's.
+    pub fn set_turn(&self, turn: Turn) {
+        self.ai_turn.store(turn == Turn::Ai, Relaxed);
+    }
+
+    /// Whose turn it is.
+    pub fn turn(&self) -> Turn {
+        if self.ai_turn.load(Relaxed) { Turn::Ai } else { Turn::Human }
+    }
+
+    /// Notes that the human and Antiphon have played.
+    pub fn notes(&self) -> [u64; 2] {
+        [self.human.notes.load(Relaxed), self.ai.notes.load(Relaxed)]
+    }
+
+    /// What was lost, in words; empty when nothing was.
+    pub fn losses(&self) -> String {
+        let counters = [
+            (&self.input_dropped, "input messages dropped"),
+            (&self.plan_dropped, "planned notes dropped"),
+            (&self.late, "times late"),
+            (&self.send_failed, "messages not sent"),
+            (&self.record_dropped, "messages not recorded"),
+        ];
+        let lost = counters.iter().map(|(counter, what)| (counter.load(Relaxed), what)).filter(|(count, _)| *count > 0);
+        lost.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for Status {
+    /// One line: whose turn, what came in, what went out, what was lost.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let turn = match (self.turn(), self.notes()) {
+            (Turn::Ai, _) => "Antiphon answers",
+            (Turn::Human, [0, _]) => "waiting for you",
+            (Turn::Human, _) => "you play",
+        };
+        write!(f, "{turn} | heard {} | played {}", self.human, self.ai)?;
+        match self.losses() {
+            losses if losses.is_empty() => Ok(()),
+            losses => write!(f, " | {losses}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_who_plays_what_came_in_and_what_went_out() {
+        let status = Status::default();
+        assert_eq!(status.to_string(), "waiting for you | heard 0 notes | played 0 notes");
+        status.heard(ShortMessage::note_on(0, 60, 64));
+        status.heard(ShortMessage::note_off(0, 60));
+        status.set_turn(Turn::Ai);
+        status.sent(ShortMessage::note_on(0, 64, 64));
+        status.sent(ShortMessage::note_on(0, 67, 64));
+        status.late.fetch_add(1, Relaxed);
+        assert_eq!(
+            status.to_string(),
+            "Antiphon answers | heard 1 note (last C4) | played 2 notes (last G4) | 1 times late"
+        );
+    }
+}

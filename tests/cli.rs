@@ -1,0 +1,155 @@
+//! The built command: what it writes, and what it says to bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use antiphon::midi_file::{read_notes, read_notes_from_bytes};
+use antiphon::model::file::DESCRIPTION_KEY;
+use antiphon::model::onnx_proto::{Graph, Model, StringStringEntry};
+use prost::Message as _;
+use tempfile::TempDir;
+
+/// A folder of its own in which the command runs.
+struct Stage {
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs `antiphon` with the flags, on the embedded engine so that every machine gives the same.
+    fn antiphon(&self, flags: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_antiphon"))
+            .args(flags)
+            .current_dir(self.folder.path())
+            .env_remove("ANTIPHON_MODEL")
+            .env_remove("ORT_DYLIB_PATH")
+            .output()
+            .expect("it starts")
+    }
+
+    /// Runs it, demands the exit code, and gives back its last line.
+    fn last_line(&self, flags: &[&str], code: i32) -> String {
+        let output = self.antiphon(flags);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{flags:?} said: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+        said.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+fn phrase() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/phrase.mid").display().to_string()
+}
+
+#[test]
+fn a_continuation_is_written_and_the_same_seed_gives_the_same() {
+    let stage = Stage::new();
+    let generate = |seed| {
+        let flags = ["generate", "--engine", "embedded", "--prime", &phrase(), "--seconds", "10", "--seed", seed];
+        stage.last_line(&flags, 0);
+        fs::read(stage.path("AI_generated.mid")).expect("written")
+    };
+    let (first, again, other) = (generate("7"), generate("7"), generate("8"));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    let prime = read_notes(Path::new(&phrase())).expect("whole");
+    let notes = read_notes_from_bytes(&first).expect("whole");
+    assert!(notes.len() > prime.len() + 5, "{} notes", notes.len());
+    let moved_aside = fs::read_dir(stage.folder.path()).expect("there").count() - 1;
+    assert_eq!(moved_aside, 2, "each earlier take is kept");
+}
+
+#[test]
+fn the_number_of_notes_asked_for_is_written() {
+    let stage = Stage::new();
+    stage.last_line(&["generate", "--engine", "embedded", "--notes", "17", "--out", "a.mid"], 0);
+    assert_eq!(read_notes(&stage.path("a.mid")).expect("whole").len(), 17);
+}
+
+#[test]
+fn a_session_under_virtual_time_is_the_same_to_the_byte() {
+    let stage = Stage::new();
+    let jam = |out: &str| {
+        let input = phrase();
+        let flags = ["jam", "--virtual-time", "--engine", "embedded", "--input", &input, "--seed", "3", "--out", out];
+        stage.last_line(&flags, 0);
+        fs::read(stage.path(out)).expect("written")
+    };
+    let first = jam("one.mid");
+    assert_eq!(first, jam("two.mid"));
+    let heard = read_notes(Path::new(&phrase())).expect("whole").len();
+    assert!(read_notes_from_bytes(&first).expect("whole").len() > heard + 10, "it answered");
+}
+
+#[test]
+fn a_headless_session_under_virtual_time_plays_alone() {
+    let stage = Stage::new();
+    let flags = ["jam", "--headless", "--virtual-time", "--seconds", "20", "--engine", "embedded", "--seed", "1"];
+    stage.last_line(&flags, 0);
+    assert!(read_notes(&stage.path("AI_generated.mid")).expect("whole").len() > 10);
+}
+
+#[test]
+fn without_midi_a_live_session_still_records() {
+    let stage = Stage::new();
+    let flags = ["jam", "--backend", "none", "--headless", "--seconds", "2", "--engine", "embedded"];
+    stage.last_line(&flags, 0);
+    assert!(!read_notes(&stage.path("AI_generated.mid")).expect("whole").is_empty());
+}
+
+#[test]
+fn bad_models_are_refused_with_a_sentence_and_code_3() {
+    let stage = Stage::new();
+    let refusal = |name: &str| stage.last_line(&["generate", "--model", name], 3);
+    assert!(refusal("missing.onnx").contains("cannot read the model missing.onnx"));
+
+    fs::write(stage.path("text.onnx"), "this is no model").expect("written");
+    assert!(refusal("text.onnx").contains("is not an ONNX file"));
+
+    let mut foreign = Model { ir_version: Some(9), graph: Some(Graph::default()), ..Model::default() };
+    fs::write(stage.path("foreign.onnx"), foreign.encode_to_vec()).expect("written");
+    assert!(refusal("foreign.onnx").contains("not one of Antiphon's"));
+
+    let description = r#"{"format_version": 99, "of": "another shape"}"#.to_owned();
+    foreign.metadata_props = vec![StringStringEntry { key: Some(DESCRIPTION_KEY.into()), value: Some(description) }];
+    fs::write(stage.path("future.onnx"), foreign.encode_to_vec()).expect("written");
+    let said = refusal("future.onnx");
+    assert!(said.contains("format 99") && said.contains("--retrain"), "{said}");
+
+    assert!(stage.last_line(&["generate", "--style", "polka-metal"], 3).contains("any"), "the styles are listed");
+}
+
+#[test]
+fn other_bad_input_has_its_sentence_and_code() {
+    let stage = Stage::new();
+    assert!(stage.last_line(&["jam", "--backend", "none", "--connect-to", "Juno"], 5).contains("Juno"));
+    let said = stage.last_line(&["jam", "--backend", "none", "--headless", "--seconds", "1", "--out", "no/folder.mid"], 6);
+    assert!(said.contains("cannot write no/folder.mid"), "{said}");
+    assert!(stage.last_line(&["generate", "--notes", "3", "--out", "no/folder.mid"], 6).contains("--out"));
+    assert!(stage.last_line(&["generate", "--prime", "missing.mid"], 7).contains("missing.mid"));
+    fs::write(stage.path("page.mid"), "<!DOCTYPE html><html></html>").expect("written");
+    assert!(stage.last_line(&["jam", "--input", "page.mid"], 7).contains("page.mid"));
+    assert!(stage.last_line(&["generate", "--engine", "missing.so"], 4).contains("missing.so"));
+    stage.last_line(&["jam", "--temperature", "hot"], 2);
+    stage.last_line(&["jam", "--virtual-time"], 2);
+    stage.last_line(&["sing"], 2);
+}
+
+#[test]
+fn ports_and_model_say_what_there_is() {
+    let stage = Stage::new();
+    let ports = stage.antiphon(&["ports", "--json"]);
+    let systems: serde_json::Value = serde_json::from_slice(&ports.stdout).expect("JSON");
+    assert!(systems.as_array().is_some_and(|systems| systems.len() == 2), "{systems}");
+    let model = stage.antiphon(&["model", "--engine", "embedded"]);
+    let said = String::from_utf8_lossy(&model.stdout).into_owned();
+    assert!(said.contains("bits per note") && said.contains("embedded"), "{said}");
+}

@@ -1,0 +1,89 @@
+//! The built `antiphon jam`, as a child process that does not outlive its test.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The model that is part of the repository.
+pub fn bundled_model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/antiphon.onnx")
+}
+
+/// How a daemon is asked to stop.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// What a service manager sends.
+    Terminate,
+}
+
+/// A running `antiphon jam`; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `antiphon jam` with the bundled model in `folder`, and keeps what it says in `folder/daemon.log`.
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let log = folder.join("daemon.log");
+        let file = File::create(&log).expect("the log can be created");
+        let child = Command::new(env!("CARGO_BIN_EXE_antiphon"))
+            .args(["jam", "--headless", "--model"])
+            .arg(bundled_model())
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle of the log"))
+            .stderr(file)
+            .spawn()
+            .expect("antiphon starts");
+        Self { child, log }
+    }
+
+    /// Waits for the line `ready: ...`, after which the ports are open.
+    pub fn wait_until_ready(&mut self, limit: Duration) {
+        let begun = Instant::now();
+        while !self.said().lines().any(|line| line.starts_with("ready:")) {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                panic!("antiphon ended before it was ready ({status}); it said:\n{}", self.said());
+            }
+            assert!(begun.elapsed() < limit, "antiphon was not ready within {limit:?}; it said:\n{}", self.said());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends the signal and waits for the end.
+    pub fn stop(mut self, signal: Signal, limit: Duration) -> ExitStatus {
+        let name = match signal {
+            Signal::Interrupt => "INT",
+            Signal::Terminate => "TERM",
+        };
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal {name} could not be sent");
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                return status;
+            }
+            assert!(begun.elapsed() < limit, "antiphon did not end within {limit:?}; it said:\n{}", self.said());
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// All that it has said so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is as it should be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

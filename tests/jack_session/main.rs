@@ -1,0 +1,144 @@
+//! A session on a real JACK server: the built daemon on one side, a pianist by frame time on the other.
+#![cfg(all(unix, feature = "jack"))]
+
+#[path = "../daemon/mod.rs"]
+mod daemon;
+mod pianist;
+mod recording;
+mod server;
+
+use std::path::Path;
+use std::time::Duration;
+
+use daemon::{Daemon, Signal};
+use jack::Frames;
+use pianist::{MILLISECOND, Pianist, Voice};
+use server::with_jack_server;
+
+/// Generous, because the machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A musician hears 250 ms as late; the figure that was measured is printed.
+const SILENCE_WITHIN: Frames = 250 * MILLISECOND;
+
+const PHRASE: [(u8, Frames, Frames); 10] = [
+    (60, 0, 220 * MILLISECOND),
+    (62, 240 * MILLISECOND, 220 * MILLISECOND),
+    (64, 480 * MILLISECOND, 220 * MILLISECOND),
+    (65, 720 * MILLISECOND, 220 * MILLISECOND),
+    (67, 960 * MILLISECOND, 220 * MILLISECOND),
+    (64, 1200 * MILLISECOND, 220 * MILLISECOND),
+    (65, 1440 * MILLISECOND, 220 * MILLISECOND),
+    (62, 1680 * MILLISECOND, 220 * MILLISECOND),
+    (64, 1920 * MILLISECOND, 220 * MILLISECOND),
+    (60, 2160 * MILLISECOND, 220 * MILLISECOND),
+];
+
+#[test]
+fn the_answer_follows_the_phrase_and_is_released_at_the_end() {
+    with_jack_server("the_answer_follows_the_phrase_and_is_released_at_the_end", || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (daemon, mut pianist) = begin(folder.path());
+        let end = pianist.play(&PHRASE);
+        pianist.listen_until(PATIENCE, "an answer of four notes that still sounds", |p| {
+            p.note_ons(Voice::Answer).len() >= 4 && !p.sounding_at(p.now()).is_empty()
+        });
+        stop(daemon, Signal::Terminate, &mut pianist);
+
+        let first = pianist.note_ons(Voice::Answer)[0];
+        assert!(first.frame > end, "the answer begins at frame {}, the phrase ends at {end}", first.frame);
+        println!("figure: the answer begins {} ms after the phrase", (first.frame - end) / MILLISECOND);
+        check_recording(&folder.path().join("AI_generated.mid"), &pianist);
+    });
+}
+
+#[test]
+fn a_note_played_into_the_answer_silences_it() {
+    with_jack_server("a_note_played_into_the_answer_silences_it", || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (daemon, mut pianist) = begin(folder.path());
+        let mut silenced_after = Vec::new();
+        for _ in 0..8 {
+            let end = pianist.play(&PHRASE);
+            pianist.listen_to(end);
+            let so_far = pianist.note_ons(Voice::Answer).len();
+            pianist.listen_until(PATIENCE, "an answer that sounds", |p| {
+                p.note_ons(Voice::Answer).len() >= so_far + 2 && !p.sounding_at(p.now()).is_empty()
+            });
+            let end = pianist.play(&[(40, 0, 600 * MILLISECOND)]);
+            pianist.listen_to(end);
+            let human = pianist.note_ons(Voice::Human).last().expect("the note was played").frame;
+            if pianist.sounding_at(human).is_empty() {
+                continue; // the note fell into a rest
+            }
+            let late = pianist.sounding_at(human + SILENCE_WITHIN);
+            assert!(late.is_empty(), "these still sound 250 ms after the human's note: {late:?}");
+            let during = |frame: Frames| frame >= human && frame < end;
+            let answer = pianist.log.iter().filter(|m| m.voice == Voice::Answer && during(m.frame));
+            let last = answer.map(|message| message.frame).max().unwrap_or(human);
+            assert!(last - human <= SILENCE_WITHIN, "the answer went on while the human held a key");
+            silenced_after.push((last - human) * 1000 / MILLISECOND);
+            if silenced_after.len() == 3 {
+                break;
+            }
+        }
+        assert!(!silenced_after.is_empty(), "each of eight notes fell into a rest of the answer");
+        println!("figure: the answer is silent {silenced_after:?} us after the human's note");
+        stop(daemon, Signal::Interrupt, &mut pianist);
+        check_recording(&folder.path().join("AI_generated.mid"), &pianist);
+    });
+}
+
+fn begin(folder: &Path) -> (Daemon, Pianist) {
+    // The server may be still on its way up, and the daemon does not wait for one.
+    drop(server::open_client("knock"));
+    let mut daemon = Daemon::start(folder, &["--backend", "jack", "--seed", "7", "--out", "AI_generated.mid"]);
+    daemon.wait_until_ready(PATIENCE);
+    (daemon, Pianist::sit_down())
+}
+
+/// Stops the daemon in the middle of what it does: it ends well, and owes no note.
+fn stop(daemon: Daemon, signal: Signal, pianist: &mut Pianist) {
+    let status = daemon.stop(signal, Duration::from_secs(10));
+    assert!(status.success(), "after {signal:?} antiphon ended with {status}");
+    let now = pianist.now();
+    pianist.listen_to(now + 300 * MILLISECOND);
+    let owed = pianist.sounding_at(Frames::MAX);
+    assert!(owed.is_empty(), "never released: {owed:?}");
+}
+
+/// The file has what was played and what was heard, each in a track of its own, with the human's timing.
+fn check_recording(path: &Path, pianist: &Pianist) {
+    let voices = recording::voices(path);
+    let keys_of = |voice: Voice| pianist.note_ons(voice).iter().map(|message| message.key()).collect::<Vec<u8>>();
+    let played = keys_of(Voice::Human);
+    let human = voices
+        .iter()
+        .find(|voice| voice.iter().map(|note| note.1).eq(played.iter().copied()))
+        .unwrap_or_else(|| panic!("no track has the keys {played:?}: {voices:?}"));
+    // Notes of a chord may be ordered otherwise in the file.
+    let mut heard = keys_of(Voice::Answer);
+    heard.sort_unstable();
+    let sorted = |voice: &recording::Voice| {
+        let mut keys: Vec<u8> = voice.iter().map(|note| note.1).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert!(voices.iter().any(|voice| sorted(voice) == heard), "no track has the answer's keys {heard:?}: {voices:?}");
+    assert_eq!(voices.len(), 2, "one track for the human, one for the answer");
+
+    let ons = pianist.note_ons(Voice::Human);
+    for (message, note) in ons.iter().zip(human) {
+        let played = f64::from(message.frame - ons[0].frame) / 48_000.0;
+        let recorded = note.0 - human[0].0;
+        assert!((played - recorded).abs() < 0.015, "played at {played} s, recorded at {recorded} s");
+    }
+    recording::check_with_midicsv(path);
+
+    let read_back = antiphon::midi_file::read_notes(path).expect("antiphon reads its own recording");
+    let mut keys: Vec<u8> = read_back.iter().map(|note| note.key).collect();
+    keys.sort_unstable();
+    let mut both = [played, heard].concat();
+    both.sort_unstable();
+    assert_eq!(keys, both, "antiphon reads back what was played and heard");
+}
