@@ -21,7 +21,7 @@ pub fn tanh(x: f32) -> f32 {
     let p = p * s + 6.372_619_3e-4;
     let p = p * s + 4.893_524_6e-3;
     let q = 1.198_258_4e-6f32;
-    let q = q * s + 1.185_347_06e-4;
+    let q = q * s + 1.185_347e-4;
     let q = q * s + 2.268_434_6e-3;
     let q = q * s + 4.893_525e-3;
     x * p / q

@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use antiphon::note_model::HeldOut;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -28,8 +29,8 @@ pub struct Header {
     pub steps: u64,
     /// Seconds trained so far.
     pub seconds: f64,
-    /// Best bits per note on the held-out pieces; `None` before the first look.
-    pub best_bits: Option<f64>,
+    /// Best result of a look at held-out pieces; `None` before the first look.
+    pub best: Option<HeldOut>,
     /// Looks at the held-out pieces since the best.
     pub since_best: u32,
     /// Pieces drawn and notes done, each stream.
@@ -56,7 +57,7 @@ pub fn save(path: &Path, header: &Header, trainer: &Trainer<'_>, best: &[f32]) -
     write_whole(path, &bytes)
 }
 
-/// Reads the header alone, to know the settings before the data are read.
+/// Reads a checkpoint: its header, and the floats to [`restore`] once the data are read.
 ///
 /// # Errors
 /// When the file cannot be read, is damaged or is none of ours.

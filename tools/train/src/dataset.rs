@@ -49,6 +49,13 @@ pub struct Reject {
     pub why: String,
 }
 
+impl Reject {
+    /// The path and why.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.path.display(), self.why)
+    }
+}
+
 /// All that was found.
 #[derive(Clone, Debug, Default)]
 pub struct Dataset {
@@ -128,7 +135,7 @@ impl Dataset {
                 needed: FEWEST_NOTES,
                 place: folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
                 files: dataset.files,
-                rejected: dataset.rejects.len(),
+                rejects: dataset.rejects.iter().map(Reject::line).collect(),
             });
         }
         dataset.split(pieces, seed);
@@ -195,7 +202,7 @@ impl Dataset {
     pub fn report(&self) -> String {
         let mut text = String::new();
         for reject in &self.rejects {
-            let _ = writeln!(text, "rejected: {} {}", reject.path.display(), reject.why);
+            let _ = writeln!(text, "rejected: {}", reject.line());
         }
         let pieces = self.training.len() + self.held_out.len();
         let held_out: usize = self.held_out.iter().map(|piece| piece.notes.len()).sum();

@@ -41,7 +41,7 @@ pub enum TrainError {
     },
     /// Too little to learn from.
     #[error(
-        "only {found} valid notes in {place}, at least {needed} are needed ({files} MIDI files found, {rejected} rejected); put more .mid files there or name another folder"
+        "only {found} valid notes in {place}, at least {needed} are needed ({files} MIDI files found, {} rejected); put more .mid files there or name another folder{}", .rejects.len(), list(.rejects)
     )]
     TooFewNotes {
         /// Notes found.
@@ -52,8 +52,8 @@ pub enum TrainError {
         place: String,
         /// Files with a MIDI name.
         files: usize,
-        /// Of these, those that could not be used.
-        rejected: usize,
+        /// Of these, those that could not be used, with the reason.
+        rejects: Vec<String>,
     },
     /// A file could not be read or written.
     #[error("cannot {what} {path}: {cause}", path = .path.display())]
@@ -114,4 +114,9 @@ impl TrainError {
             Self::WrongExport(_) | Self::ModelFile(_) | Self::Model(_) | Self::Engine(_) => Exit::WrongExport,
         }
     }
+}
+
+/// A line for each.
+fn list(rejects: &[String]) -> String {
+    rejects.iter().map(|reject| format!("\n  rejected: {reject}")).collect()
 }

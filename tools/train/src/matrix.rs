@@ -47,7 +47,7 @@ impl<'a> View<'a> {
     }
 
     /// The rows `from .. from + rows`.
-    fn from_row(self, from: usize, rows: usize) -> Self {
+    fn rows_from(self, from: usize, rows: usize) -> Self {
         Self { data: &self.data[from * self.row_stride..], rows, ..self }
     }
 }
@@ -150,7 +150,7 @@ fn multiply_panels(out: &mut [f32], a: View<'_>, b: &Packed, add: bool, workspac
             let rows = BLOCK_ROWS.min(a.rows - from_row);
             simd::widest(
                 #[inline(always)]
-                || pack_rows(&mut workspace.0, a.from_row(from_row, rows), from_depth, depth),
+                || pack_rows(&mut workspace.0, a.rows_from(from_row, rows), from_depth, depth),
             );
             for (index, panel) in b.data.chunks_exact(b.depth * PANEL).enumerate() {
                 let first_col = index * PANEL;

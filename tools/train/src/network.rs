@@ -167,16 +167,18 @@ impl Layout {
                 *value = draws.between(-limit, limit);
             }
         };
-        let fan = |size: usize| 1.0 / (size as f32).sqrt();
-        self.embeddings.iter().for_each(|slot| fill(slot, 0.3));
+        // Uniform with deviation 1 / sqrt(inputs): a layer's output is then about as large as its input. Embeddings have
+        // deviation 1; with smaller ones the layers above hear nothing at first and training stays where it is.
+        let fan = |inputs: usize| (3.0 / inputs as f32).sqrt();
+        self.embeddings.iter().for_each(|slot| fill(slot, fan(1)));
         for layer in &self.layers {
-            fill(&layer.w, fan(self.sizes.hidden));
-            fill(&layer.r, fan(self.sizes.hidden));
+            fill(&layer.w, fan(layer.w.cols));
+            fill(&layer.r, fan(layer.r.cols));
         }
         fill(&self.context_w, fan(self.sizes.hidden));
         for head in &self.heads {
-            head.from.iter().for_each(|slot| fill(slot, 0.1));
-            fill(&head.w, 0.5 * fan(self.sizes.head));
+            head.from.iter().for_each(|slot| fill(slot, 0.5));
+            fill(&head.w, 0.2 * fan(self.sizes.head));
         }
         let hidden = self.sizes.hidden;
         for layer in &self.layers {

@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
             data_sha256: dataset.sha256.clone(),
             steps: 0,
             seconds: 0.0,
-            best_bits: None,
+            best: None,
             since_best: 0,
             places: Vec::new(),
         };
@@ -231,10 +231,11 @@ impl<'a> Run<'a> {
             average = Weights::new(self.trainer.weights.layout.clone(), self.trainer.average.clone());
             &average
         };
-        let bits = evaluate::sum(&evaluate::score(weights, &pieces, GLANCE_PIECE, Told::Any)).per_note();
-        let is_best = self.header.best_bits.is_none_or(|best| bits.sum() < best);
+        let tally = evaluate::sum(&evaluate::score(weights, &pieces, GLANCE_PIECE, Told::Any));
+        let bits = tally.per_note();
+        let is_best = self.header.best.is_none_or(|best| bits.sum() < best.bits_per_note.sum());
         if is_best {
-            self.header.best_bits = Some(bits.sum());
+            self.header.best = Some(HeldOut { pieces: pieces.len(), notes: tally.notes[0], bits_per_note: bits });
             self.header.since_best = 0;
             self.best.clear();
             self.best.extend_from_slice(self.trainer.values());
@@ -275,7 +276,7 @@ impl<'a> Run<'a> {
     /// Measures the best weights on all held-out pieces, writes and checks the model.
     fn export(mut self, interrupted: bool) -> Result<Exit, TrainError> {
         let checkpoint = self.config.checkpoint();
-        if interrupted && self.header.best_bits.is_none() {
+        if interrupted && self.header.best.is_none() {
             match self.trainer.adam.steps {
                 0 => println!("interrupted before the first step; nothing was written"),
                 steps => println!(
@@ -286,7 +287,11 @@ impl<'a> Run<'a> {
             return Ok(Exit::Interrupted);
         }
         let weights = Weights::new(self.trainer.weights.layout.clone(), std::mem::take(&mut self.best));
-        let held_out = self.measure(&weights);
+        // Whoever interrupts does not want to wait for the whole measurement: the last glance must do.
+        let held_out = match self.header.best.filter(|_| interrupted) {
+            Some(glance) => glance,
+            None => self.measure(&weights),
+        };
         let description = self.description(held_out);
         let piece = self.piece_to_check();
         let notes = &piece.classes[..piece.classes.len().min(CHECK_NOTES)];

@@ -39,7 +39,9 @@ fn reference_loss(layout: &Layout, p: &[f64], batch: &Batch) -> f64 {
                 x = h[index].clone();
             }
             let context: Vec<f64> = (0..4 * head)
-                .map(|k| at(&layout.context_b, 0, k) + (0..hidden).map(|j| x[j] * at(&layout.context_w, j, k)).sum::<f64>())
+                .map(|k| {
+                    at(&layout.context_b, 0, k) + (0..hidden).map(|j| x[j] * at(&layout.context_w, j, k)).sum::<f64>()
+                })
                 .collect();
             for (a, slots) in layout.heads.iter().enumerate().filter(|(a, _)| batch.counted[*a][row]) {
                 let u: Vec<f64> = (0..head)
@@ -165,5 +167,48 @@ fn a_sequence_at_once_equals_its_notes_one_by_one() {
         let part = &whole.context[rows.start * width..rows.end * width];
         let difference = part.iter().zip(&stepwise.context).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
         assert!(difference < 1e-6, "time {time}: {difference}");
+    }
+}
+
+#[test]
+fn at_full_size_the_loss_rises_along_the_gradient_as_it_says() {
+    let layout = Layout::new(Sizes { layers: 2, hidden: 320, head: 48 }, 2);
+    let mut values = layout.initial(4);
+    let mut draws = Draws::new(6, 0);
+    let mut batch = Batch::new(16, 24);
+    let mut last = [None; 16];
+    for row in 0..batch.rows() {
+        let next = random_note(&mut draws);
+        batch.set(row, last[row % 16], next, 1, [true; 4]);
+        last[row % 16] = Some(next);
+    }
+    let mut weights = Weights::new(layout.clone(), values.clone());
+    let mut shard = Shard::new(&layout, 16, 24, true);
+    shard.forward(&weights, &batch, None);
+    shard.backward(&weights, &batch, 1.0, false);
+    let gradient = shard.gradient().to_vec();
+    // Each group on its own, so that a large one does not hide a small one.
+    for (name, slot) in layout.named() {
+        let part = slot.of(&gradient);
+        let norm = part.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+        #[expect(clippy::cast_possible_truncation, reason = "a small step")]
+        let step = (0.05 / norm) as f32;
+        let mut losses = [0.0f64; 2];
+        for (loss, sign) in losses.iter_mut().zip([step, -step]) {
+            for (index, g) in part.iter().enumerate() {
+                values[slot.offset + index] += sign * g;
+            }
+            weights.values.copy_from_slice(&values);
+            weights.pack();
+            let mut fresh = Shard::new(&layout, 16, 24, false);
+            fresh.forward(&weights, &batch, None);
+            fresh.score(&weights, &batch);
+            *loss = fresh.heads.nll.iter().flatten().map(|nll| f64::from(*nll)).sum();
+            for (index, g) in part.iter().enumerate() {
+                values[slot.offset + index] -= sign * g;
+            }
+        }
+        let slope = (losses[0] - losses[1]) / (2.0 * f64::from(step));
+        assert!((slope / (norm * norm) - 1.0).abs() < 0.03, "{name}: slope {slope}, gradient {}", norm * norm);
     }
 }
