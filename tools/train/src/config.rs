@@ -50,11 +50,11 @@ pub struct Flags {
     /// Streams trained in parallel, 1 to 4096; best a multiple of 16 times the threads [default: 32]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: Option<u32>,
-    /// Passes through as many notes as there are to train on, 1 to 100000 [default: as many as make 1.5 million notes,
-    /// 3 to 120; with --max-minutes as many as fit]
+    /// Passes through as many notes as there are to train on, 1 to 100000 [default: as many as make 2 million notes,
+    /// 3 to 160; with --max-minutes as many as fit]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub epochs: Option<u32>,
-    /// Highest learning rate, above 0 and up to 1 [default: 0.003]
+    /// Highest learning rate, above 0 and up to 1 [default: 0.004]
     #[arg(long)]
     pub rate: Option<f32>,
     /// Seed of everything random: split, first weights, order, augmentation [default: 1]
@@ -123,7 +123,7 @@ impl Default for Config {
             sequence: 128,
             batch: 32,
             epochs: None,
-            rate: 0.003,
+            rate: 0.004,
             seed: 1,
             dropout: 0.15,
             threads: std::thread::available_parallelism().map_or(1, usize::from),

@@ -19,7 +19,7 @@ use crate::trainer::Trainer;
 use crate::weights::Weights;
 
 /// Notes that a default run trains on, whatever the amount of data.
-const DEFAULT_NOTES: usize = 1_500_000;
+const DEFAULT_NOTES: usize = 2_000_000;
 /// Notes between two looks at the held-out pieces: at least and at most.
 const ROUND_NOTES: (usize, usize) = (50_000, 400_000);
 /// Held-out notes looked at while training; at the end all are.
@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
         let epochs = match (config.epochs, config.max_minutes) {
             (Some(epochs), _) => Some(epochs as usize),
             (None, Some(_)) => None,
-            (None, None) => Some((DEFAULT_NOTES / notes).clamp(3, 120)),
+            (None, None) => Some((DEFAULT_NOTES / notes).clamp(3, 160)),
         };
         let total_steps = epochs.map(|epochs| (epochs * notes).div_ceil(trainer.notes_per_step()) as u64);
         let header = Header {
