@@ -28,7 +28,8 @@ pub fn sigmoid(x: f32) -> f32 {
 pub fn exp(x: f32) -> f32 {
     /// Adding it rounds a float to a whole number, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.max(-87.0);
+    // Not `max`, which would turn what is no number into a good one.
+    let x = if x < -87.0 { -87.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
@@ -45,6 +46,11 @@ pub fn exp(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        assert!(tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan() && exp(f32::NAN).is_nan());
+    }
 
     #[test]
     fn the_approximations_err_by_no_more_than_a_rounding() {
