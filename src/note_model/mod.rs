@@ -10,7 +10,7 @@
 mod description;
 mod time_bins;
 
-pub use description::{BitsPerNote, Description, FORMAT_VERSION, HeldOut, Mismatch, Sizes};
+pub use description::{BitsPerNote, Boundaries, Description, FORMAT_VERSION, HeldOut, Mismatch, Sizes};
 pub use time_bins::{CELL, TimeBins};
 
 use crate::note::Note;

@@ -1,0 +1,339 @@
+//! From folders of .mid files to pieces: found, read, rid of doubles, split.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use antiphon::midi_file::read_notes;
+use antiphon::note::Note;
+use antiphon::note_model::{ANY_STYLE, NoteClasses};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::augment::{Character, encode};
+use crate::error::TrainError;
+
+/// Fewest notes that are worth training on.
+pub const FEWEST_NOTES: usize = 20;
+/// One in so many pieces is held out where the folders do not say which.
+const HELD_OUT_ONE_IN: usize = 10;
+/// Folders deeper than this are taken for a loop of links.
+const DEEPEST: usize = 16;
+/// Styles that a model can hold, `any` among them.
+const MOST_STYLES: usize = 256;
+/// A folder of broken files for tests, which is not music.
+const NOT_MUSIC: &str = "adversarial";
+
+/// A piece of music.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Style number.
+    pub style: u8,
+    /// Its notes by onset, then key.
+    pub notes: Vec<Note>,
+    /// Its notes as classes, as they are held out and counted.
+    pub classes: Vec<NoteClasses>,
+    /// What it can teach.
+    pub character: Character,
+    digest: [u8; 32],
+}
+
+/// A file that could not be used.
+#[derive(Clone, Debug)]
+pub struct Reject {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in words that follow the path.
+    pub why: String,
+}
+
+impl Reject {
+    /// The path and why.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.path.display(), self.why)
+    }
+}
+
+/// All that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    /// Style names; number 0 is `any`.
+    pub styles: Vec<String>,
+    /// Pieces to train on, in the order of their digests.
+    pub training: Vec<Piece>,
+    /// Pieces never trained on, likewise.
+    pub held_out: Vec<Piece>,
+    /// Files with a MIDI name.
+    pub files: usize,
+    /// Files that could not be used.
+    pub rejects: Vec<Reject>,
+    /// Pieces left out because another file holds the same notes.
+    pub doubles: usize,
+    /// Whether the end of the only piece stands in for held-out pieces.
+    pub cut_one_piece: bool,
+    /// SHA-256 of all pieces with style and part, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Which part the folders assign a file to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Valid,
+    Train,
+    Undecided,
+}
+
+struct Found {
+    path: PathBuf,
+    style: String,
+    part: Part,
+}
+
+impl Dataset {
+    /// Reads the folders. The split depends on the seed and the pieces' notes alone, not on file names.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, or all of them together hold fewer than [`FEWEST_NOTES`] valid notes.
+    pub fn read(folders: &[PathBuf], seed: u64) -> Result<Self, TrainError> {
+        let mut found = Vec::new();
+        for folder in folders {
+            find_styles(folder, &mut found)?;
+        }
+        found.sort_by(|a, b| (a.part, &a.path).cmp(&(b.part, &b.path)));
+        let mut dataset = Self { files: found.len(), ..Self::default() };
+        let read: Vec<_> = found.par_iter().map(|file| read_notes(&file.path)).collect();
+
+        let names: BTreeMap<&str, usize> = found.iter().map(|file| (file.style.as_str(), 0)).collect();
+        dataset.styles = vec![ANY_STYLE.to_owned()];
+        let known = names.into_keys().filter(|name| *name != ANY_STYLE);
+        dataset.styles.extend(known.take(MOST_STYLES - 1).map(str::to_owned));
+
+        let mut seen = HashSet::new();
+        let mut pieces = Vec::new();
+        for (file, notes) in found.iter().zip(read) {
+            let reject = |why: String| Reject { path: file.path.clone(), why };
+            match notes {
+                Err(error) => dataset.rejects.push(reject(error.to_string())),
+                Ok(notes) if notes.is_empty() => dataset.rejects.push(reject("holds no notes".into())),
+                Ok(notes) => {
+                    let piece = Piece::new(file, notes, &dataset.styles);
+                    // Validation files come first: a piece that is in both parts is never trained on.
+                    if seen.insert(piece.digest) {
+                        pieces.push((file.part, piece));
+                    } else {
+                        dataset.doubles += 1;
+                    }
+                }
+            }
+        }
+        let notes: usize = pieces.iter().map(|(_, piece)| piece.notes.len()).sum();
+        if notes < FEWEST_NOTES {
+            return Err(TrainError::TooFewNotes {
+                found: notes,
+                needed: FEWEST_NOTES,
+                place: folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
+                files: dataset.files,
+                rejects: dataset.rejects.iter().map(Reject::line).collect(),
+            });
+        }
+        dataset.split(pieces, seed);
+        dataset.sha256 = dataset.digest();
+        Ok(dataset)
+    }
+
+    /// Assigns the pieces: as their folders say; else one in ten, and at least one in all, is held out.
+    fn split(&mut self, mut pieces: Vec<(Part, Piece)>, seed: u64) {
+        pieces.sort_by_key(|(_, piece)| lot(seed, &piece.digest));
+        let validated: HashSet<u8> =
+            pieces.iter().filter(|(part, _)| *part == Part::Valid).map(|(_, piece)| piece.style).collect();
+        let undecided = |part: Part, piece: &Piece| {
+            part == Part::Undecided || (part == Part::Train && !validated.contains(&piece.style))
+        };
+        let count = pieces.iter().filter(|(part, piece)| undecided(*part, piece)).count();
+        let mut to_hold_out = count / HELD_OUT_ONE_IN;
+        if to_hold_out == 0 && validated.is_empty() {
+            to_hold_out = 1;
+        }
+        let only_one = pieces.len() == 1;
+        for (part, piece) in pieces {
+            if only_one {
+                let (training, held_out) = piece.cut();
+                self.training.push(training);
+                self.held_out.push(held_out);
+                self.cut_one_piece = true;
+            } else if part == Part::Valid {
+                self.held_out.push(piece);
+            } else if to_hold_out > 0 && undecided(part, &piece) {
+                to_hold_out -= 1;
+                self.held_out.push(piece);
+            } else {
+                self.training.push(piece);
+            }
+        }
+        // Only validation files: the split is drawn after all.
+        if self.training.is_empty() {
+            let keep = (self.held_out.len() / HELD_OUT_ONE_IN).max(1);
+            self.training = self.held_out.split_off(keep);
+        }
+        self.training.sort_by_key(|piece| piece.digest);
+        self.held_out.sort_by_key(|piece| piece.digest);
+    }
+
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (part, pieces) in [(b"train", &self.training), (b"valid", &self.held_out)] {
+            for piece in pieces {
+                hash.update(part);
+                hash.update(self.styles[usize::from(piece.style)].as_bytes());
+                hash.update(piece.digest);
+            }
+        }
+        hexadecimal(&hash.finalize())
+    }
+
+    /// Notes to train on.
+    pub fn training_notes(&self) -> usize {
+        self.training.iter().map(|piece| piece.notes.len()).sum()
+    }
+
+    /// What was found, for people: rejects first, one line each, then a line for each style.
+    pub fn report(&self) -> String {
+        let mut text = String::new();
+        for reject in &self.rejects {
+            let _ = writeln!(text, "rejected: {}", reject.line());
+        }
+        let pieces = self.training.len() + self.held_out.len();
+        let held_out: usize = self.held_out.iter().map(|piece| piece.notes.len()).sum();
+        let notes = self.training_notes() + held_out;
+        let _ = writeln!(
+            text,
+            "found {} MIDI files: {pieces} pieces with {notes} notes, {} doubles left out, {} files rejected",
+            self.files,
+            self.doubles,
+            self.rejects.len(),
+        );
+        for (number, style) in self.styles.iter().enumerate() {
+            let count = |pieces: &[Piece]| {
+                let of_style = pieces.iter().filter(|piece| usize::from(piece.style) == number);
+                of_style.fold((0, 0), |(pieces, notes), piece| (pieces + 1, notes + piece.notes.len()))
+            };
+            let ((pieces, notes), (held_pieces, held_notes)) = (count(&self.training), count(&self.held_out));
+            if pieces + held_pieces > 0 {
+                let _ = writeln!(
+                    text,
+                    "  style {style}: {pieces} pieces, {notes} notes to train on; {held_pieces} pieces, {held_notes} notes held out"
+                );
+            }
+        }
+        if self.cut_one_piece {
+            let _ = writeln!(text, "  there is only one piece: its last tenth is held out, which says little");
+        }
+        text
+    }
+}
+
+impl Piece {
+    fn new(file: &Found, notes: Vec<Note>, styles: &[String]) -> Self {
+        let style = styles.iter().position(|style| *style == file.style).unwrap_or(0);
+        let style = u8::try_from(style).unwrap_or(0);
+        Self::from_notes(file.path.clone(), style, notes)
+    }
+
+    /// A piece from its notes, which are ordered by onset, then key.
+    pub fn from_notes(path: PathBuf, style: u8, notes: Vec<Note>) -> Self {
+        let classes = encode(&notes);
+        let mut hash = Sha256::new();
+        classes.iter().for_each(|note| hash.update(note.0));
+        let character = Character::of(&notes);
+        Self { path, style, notes, classes, character, digest: hash.finalize().into() }
+    }
+
+    /// The first nine tenths and the rest.
+    fn cut(mut self) -> (Self, Self) {
+        let rest = self.notes.split_off(self.notes.len() - (self.notes.len() / HELD_OUT_ONE_IN).max(1));
+        let held_out = Self::from_notes(self.path.clone(), self.style, rest);
+        (Self::from_notes(self.path, self.style, self.notes), held_out)
+    }
+}
+
+/// The lot of a piece in the split.
+fn lot(seed: u64, digest: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(seed.to_le_bytes()).chain_update(digest).finalize().into()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Files directly in the folder have style `any`, first-level folders are styles. A folder that is itself split into
+/// train/ and the rest is one style.
+fn find_styles(folder: &Path, found: &mut Vec<Found>) -> Result<(), TrainError> {
+    let entries = entries(folder).map_err(|cause| TrainError::Folder { folder: folder.to_owned(), cause })?;
+    if entries.iter().any(|entry| entry.is_dir() && name(entry) == "train") {
+        let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        find_parts(folder, &name(&absolute), found);
+        return Ok(());
+    }
+    for entry in entries {
+        if entry.is_dir() {
+            let style = name(&entry);
+            if style != NOT_MUSIC {
+                find_parts(&entry, &style, found);
+            }
+        } else if is_midi(&entry) {
+            found.push(Found { path: entry, style: ANY_STYLE.into(), part: Part::Undecided });
+        }
+    }
+    Ok(())
+}
+
+fn find_parts(folder: &Path, style: &str, found: &mut Vec<Found>) {
+    let inside = entries(folder).unwrap_or_default();
+    let is_split = inside.iter().any(|entry| entry.is_dir() && name(entry) == "train");
+    for entry in inside {
+        let part = match name(&entry).as_str() {
+            "test" if is_split => continue,
+            "train" if is_split => Part::Train,
+            "valid" if is_split => Part::Valid,
+            _ => Part::Undecided,
+        };
+        find_files(&entry, style, part, 0, found);
+    }
+}
+
+fn find_files(path: &Path, style: &str, part: Part, depth: usize, found: &mut Vec<Found>) {
+    if path.is_dir() && depth < DEEPEST {
+        for entry in entries(path).unwrap_or_default() {
+            find_files(&entry, style, part, depth + 1, found);
+        }
+    } else if is_midi(path) {
+        found.push(Found { path: path.to_owned(), style: style.to_owned(), part });
+    }
+}
+
+/// What is in a folder, sorted, without hidden entries.
+fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if !name(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn is_midi(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    matches!(extension.as_deref(), Some("mid" | "midi" | "smf"))
+}

@@ -1,0 +1,38 @@
+//! Trains Antiphon's note model on folders of MIDI files and exports it as one ONNX file.
+//!
+//! No tensor framework: the network is small and fixed, and its backward pass is written out.
+//!
+//! # Layout
+//! In the order of the data path:
+//! - [`config`], [`error`]: flags, checked settings, what can go wrong
+//! - [`dataset`], [`augment`], [`streams`], [`batches`]: folders to pieces, to variants, to endless streams, to batches
+//! - [`network`], [`weights`]: the parameters with their shapes and formulas; packed for products
+//! - [`shard`], [`recurrent`], [`heads`]: forward and backward through the network
+//! - [`matrix`], [`activation`], [`simd`], [`random`]: what they are computed with
+//! - [`adam`], [`trainer`], [`checkpoint`]: a step, and going on later
+//! - [`evaluate`], [`export`], [`publish`]: bits per note, the ONNX file, and its check
+//! - [`train`], [`progress`]: a whole run, and what people see of it
+
+pub mod activation;
+pub mod adam;
+pub mod augment;
+pub mod batches;
+pub mod checkpoint;
+pub mod config;
+pub mod dataset;
+pub mod error;
+pub mod evaluate;
+pub mod export;
+pub mod heads;
+pub mod matrix;
+pub mod network;
+pub mod progress;
+pub mod publish;
+pub mod random;
+pub mod recurrent;
+pub mod shard;
+pub mod simd;
+pub mod streams;
+pub mod train;
+pub mod trainer;
+pub mod weights;

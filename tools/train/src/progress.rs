@@ -1,0 +1,64 @@
+//! What people see while it trains: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Steps of the bar.
+const WHOLE: u64 = 1000;
+/// A plain line at most so often.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// The display.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// Begins; a bar if standard error is a terminal.
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}");
+            ProgressBar::new(WHOLE).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, last_line: Instant::now() }
+    }
+
+    /// Shows how far it is: `fraction` in `0.0..=1.0`.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a thousand")]
+    pub fn show(&mut self, fraction: f64, notes_per_second: f64, left: Duration, loss_bits: f64) {
+        let seconds = left.as_secs();
+        let left = format!("{}:{:02}", seconds / 60, seconds % 60);
+        let text = format!("{notes_per_second:.0} notes/s, {left} left, training loss {loss_bits:.2} bits");
+        if let Some(bar) = &self.bar {
+            bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
+            bar.set_message(text);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            println!("{:3.0} %  {text}", 100.0 * fraction);
+            self.last_line = Instant::now();
+        }
+    }
+
+    /// Writes a line above the bar.
+    pub fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{line}")),
+            None => println!("{line}"),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
