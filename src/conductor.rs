@@ -14,7 +14,7 @@ use crate::time::{SessionDuration, SessionTime};
 const LOOKAHEAD: SessionDuration = SessionDuration::from_millis(1_000);
 
 /// Least time between planning a note and its onset, so that it reaches the port in time.
-const LEAD: SessionDuration = SessionDuration::from_millis(5);
+pub const LEAD: SessionDuration = SessionDuration::from_millis(5);
 
 /// The first note of an answer comes within this of the handover, where the model can help it: a longer silence
 /// leaves the player in doubt.
@@ -29,7 +29,7 @@ pub enum Mode {
     /// Call and response: answers when the human rests.
     #[default]
     Respond,
-    /// Begins on its own and goes on by itself; a human may still join in and take over.
+    /// Begins on its own and goes on by itself, after a limited answer too; a human may still join in and take over.
     Solo,
 }
 
@@ -74,9 +74,15 @@ pub struct Conductor<M> {
     conducting: Conducting,
     listener: Listener,
     continuation: Continuation<M>,
+    /// Least time between planning a note and its onset.
+    lead: SessionDuration,
     turn: Turn,
     /// Number of the answer that is or was played.
     epoch: u32,
+    /// When the last note that was planned to sound ends.
+    sounds_until: SessionTime,
+    /// When the last answer ended by itself.
+    ended: SessionTime,
     /// When the answer began, and the onset of its last planned note.
     answer: Option<Answer>,
     /// Whether the human has played since the last answer began.
@@ -96,11 +102,20 @@ impl<M: NoteModel> Conductor<M> {
             conducting,
             listener: Listener::default(),
             continuation,
+            lead: LEAD,
             turn: Turn::Human,
             epoch: 0,
+            sounds_until: SessionTime::ZERO,
+            ended: SessionTime::ZERO,
             answer: None,
             heard_since_answer: false,
         }
+    }
+
+    /// Plans each note at least `lead` ahead, as its way to the port demands.
+    pub fn leading_by(mut self, lead: SessionDuration) -> Self {
+        self.lead = lead;
+        self
     }
 
     /// Takes notes in that were played before the session, such as those of a priming file.
@@ -117,11 +132,13 @@ impl<M: NoteModel> Conductor<M> {
 
     /// Takes in a human message. A note-on takes the turn back at once.
     pub fn hear(&mut self, at: SessionTime, message: ShortMessage, mut act: impl FnMut(Action)) {
-        if message.is_note_on() {
+        if message.takes_the_turn() {
             self.heard_since_answer = true;
-            if self.turn == Turn::Ai {
+            // An answer that has ended by itself may still sound.
+            if self.turn == Turn::Ai || at < self.sounds_until {
                 act(Action::Tell(PlayerCommand::Cancel { epoch: self.epoch }));
                 self.continuation.cut_off(at);
+                self.sounds_until = at;
                 self.end_answer(at, &mut act);
             }
         }
@@ -149,6 +166,7 @@ impl<M: NoteModel> Conductor<M> {
         }
         if self.plan_ends_at().is_some_and(|end| end <= now) {
             self.continuation.forget_planned(now);
+            self.ended = now;
             self.end_answer(now, &mut act);
         }
         if self.plan_is_short(now) {
@@ -177,8 +195,11 @@ impl<M: NoteModel> Conductor<M> {
         if self.heard_since_answer {
             return self.listener.rests_from().map(|rest| rest + self.conducting.patience);
         }
-        let begins_alone = self.conducting.mode == Mode::Solo && self.epoch == 0;
-        begins_alone.then_some(SessionTime::ZERO)
+        match self.conducting.mode {
+            Mode::Respond => None,
+            Mode::Solo if self.epoch == 0 => Some(SessionTime::ZERO),
+            Mode::Solo => Some(self.ended + self.conducting.patience),
+        }
     }
 
     /// When an answer of limited length is over.
@@ -197,9 +218,9 @@ impl<M: NoteModel> Conductor<M> {
 
     fn plan_one(&mut self, now: SessionTime, act: &mut impl FnMut(Action)) -> Result<(), ModelError> {
         let Some(answer) = self.answer else { return Ok(()) };
-        let soonest = now + LEAD;
+        let soonest = now + self.lead;
         let window = match answer.planned_to {
-            None => Window { from: soonest, to: soonest + LONGEST_HESITATION },
+            None => Window { from: soonest, to: soonest + self.longest_hesitation() },
             Some(last) => Window { from: last.max(soonest), to: last.max(soonest) + LONGEST_REST },
         };
         // A plan that has fallen behind the clock starts again from the clock: later, but never in a burst.
@@ -209,9 +230,16 @@ impl<M: NoteModel> Conductor<M> {
         let note = self.continuation.next_note(window)?;
         self.answer = Some(Answer { planned_to: Some(note.onset), ..answer });
         if self.plan_ends_at().is_none_or(|end| note.onset < end) {
+            self.sounds_until = self.sounds_until.max(note.end());
             act(Action::Tell(PlayerCommand::Play(PlannedNote { epoch: self.epoch, note })));
         }
         Ok(())
+    }
+
+    /// A short answer must begin within itself.
+    fn longest_hesitation(&self) -> SessionDuration {
+        let half = |answer: SessionDuration| SessionDuration::from_micros(answer.as_micros() / 2);
+        self.conducting.longest_answer.map_or(LONGEST_HESITATION, |answer| LONGEST_HESITATION.min(half(answer)))
     }
 
     fn end_answer(&mut self, at: SessionTime, act: &mut impl FnMut(Action)) {

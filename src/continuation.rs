@@ -56,6 +56,8 @@ pub struct Continuation<M> {
 struct Remembered {
     note: Note,
     voice: Voice,
+    /// Whether its end is not known yet.
+    held: bool,
     /// Filled once settled.
     state: Option<ModelState>,
 }
@@ -82,24 +84,30 @@ impl<M: NoteModel> Continuation<M> {
 
     /// A human key went down; until its end is known, its duration is guessed.
     pub fn begin(&mut self, onset: SessionTime, key: u8, velocity: u8) {
-        self.insert(Note { onset, key, duration: self.guess, velocity }, Voice::Human);
+        self.place(Note { onset, key, duration: self.guess, velocity }, Voice::Human, true);
     }
 
     /// A human note has ended.
     pub fn finish(&mut self, note: Note) {
         self.guess = note.duration;
-        let known = self.notes.iter().rposition(|known| {
-            known.voice == Voice::Human && known.note.onset == note.onset && known.note.key == note.key
-        });
+        let known = self
+            .notes
+            .iter()
+            .rposition(|known| known.held && known.note.onset == note.onset && known.note.key == note.key);
         if let Some(index) = known {
+            self.notes[index].held = false;
             self.change_duration(index, note.duration);
         }
     }
 
     /// Takes a whole note in, at its place.
     pub fn insert(&mut self, note: Note, voice: Voice) {
+        self.place(note, voice, false);
+    }
+
+    fn place(&mut self, note: Note, voice: Voice, held: bool) {
         let place = self.notes.partition_point(|known| known.note <= note);
-        self.notes.insert(place, Remembered { note, voice, state: None });
+        self.notes.insert(place, Remembered { note, voice, held, state: None });
         self.settled = self.settled.min(place);
     }
 
@@ -191,7 +199,7 @@ impl<M: NoteModel> Continuation<M> {
         }
         let mut note = chosen.decode(previous, dither);
         note.onset = note.onset.max(window.from);
-        self.notes.push_back(Remembered { note, voice: Voice::Ai, state: None });
+        self.notes.push_back(Remembered { note, voice: Voice::Ai, held: false, state: None });
         Ok(note)
     }
 

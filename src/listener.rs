@@ -1,6 +1,6 @@
 //! The listener: what the human plays, as notes, and whether they still play.
 
-use crate::midi::MidiEvent;
+use crate::midi::{DRUMS, MidiEvent};
 use crate::note::Note;
 use crate::time::{SessionDuration, SessionTime};
 
@@ -27,7 +27,7 @@ pub enum Heard {
     Finished(Note),
 }
 
-/// Follows keys and pedals of all channels.
+/// Follows keys and pedals of all channels but that of the drums.
 pub struct Listener {
     channels: [Channel; 16],
     /// The last moment at which a key or pedal moved.
@@ -60,6 +60,13 @@ impl Listener {
     /// A note ends when its key is up and the pedal too; a key struck again ends the note that sounded on it.
     pub fn hear(&mut self, at: SessionTime, event: MidiEvent, mut tell: impl FnMut(Heard)) {
         match event {
+            MidiEvent::NoteOn { channel: DRUMS, .. }
+            | MidiEvent::NoteOff { channel: DRUMS, .. }
+            | MidiEvent::Sustain { channel: DRUMS, .. }
+            | MidiEvent::AllNotesOff { channel: DRUMS }
+            | MidiEvent::Other => return,
+            // A pedal that only trembles is at rest.
+            MidiEvent::Sustain { channel, down } if self.channel(channel).pedal_down == down => return,
             MidiEvent::NoteOn { channel, key, velocity } => {
                 self.end(channel, at, |open_key, _| open_key == key, &mut tell);
                 self.channel(channel).open[usize::from(key)] = Some(Open { onset: at, velocity, key_down: true });
@@ -84,7 +91,6 @@ impl Listener {
                 self.channel(channel).pedal_down = false;
                 self.end(channel, at, |_, _| true, &mut tell);
             }
-            MidiEvent::Other => return,
         }
         self.last_moved = Some(at);
     }
@@ -170,6 +176,22 @@ mod tests {
         assert_eq!(rests_from(&[(0, on(60))]), Some(at(20_000)), "a note-off that never came does not block");
         assert_eq!(rests_from(&[(0, pedal(true)), (0, on(60)), (100, off(60))]), Some(at(4_100)));
         assert_eq!(rests_from(&[]), None);
+    }
+
+    #[test]
+    fn a_pedal_that_trembles_is_at_rest() {
+        let trembling = (0..50).map(|step| (200 + 100 * step, pedal(false)));
+        let (_, listener) = finished(&[(0, on(60)), (100, off(60))].into_iter().chain(trembling).collect::<Vec<_>>());
+        assert_eq!(listener.rests_from(), Some(at(100)));
+    }
+
+    #[test]
+    fn drums_are_not_listened_to() {
+        let (notes, listener) = finished(&[
+            (0, MidiEvent::NoteOn { channel: DRUMS, key: 36, velocity: 90 }),
+            (50, MidiEvent::NoteOff { channel: DRUMS, key: 36 }),
+        ]);
+        assert_eq!((notes, listener.rests_from()), (vec![], None));
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub enum MidiEvent {
 #[error("not a whole MIDI channel message")]
 pub struct NotAMessage;
 
+/// The channel of the drums, number 10 for people: its keys are no pitches, and the model never heard them.
+pub const DRUMS: u8 = 9;
+
 const NOTE_OFF: u8 = 0x80;
 const NOTE_ON: u8 = 0x90;
 const CONTROL_CHANGE: u8 = 0xb0;
@@ -97,6 +100,11 @@ impl ShortMessage {
         Self { bytes: [NOTE_OFF | (channel & 15), key & 127, 64], len: 3 }
     }
 
+    /// All notes off (CC 123) of a channel.
+    pub fn all_notes_off(channel: u8) -> Self {
+        Self { bytes: [CONTROL_CHANGE | (channel & 15), 123, 0], len: 3 }
+    }
+
     /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
@@ -116,6 +124,11 @@ impl ShortMessage {
             },
             _ => MidiEvent::Other,
         }
+    }
+
+    /// Whether this takes the turn: a key goes down, on any channel but that of the drums.
+    pub fn takes_the_turn(&self) -> bool {
+        matches!(self.event(), MidiEvent::NoteOn { channel, .. } if channel != DRUMS)
     }
 
     /// Whether a key goes down.

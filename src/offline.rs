@@ -10,7 +10,8 @@ use crate::player::Player;
 use crate::recorder::Happening;
 use crate::time::SessionTime;
 
-/// Runs a session from its beginning to `until`. `input` is in time order. At the end, what sounds is released.
+/// Runs a session from its beginning to `until`, or until `stopped` says so. `input` is in time order. At the end, what
+/// sounds is released.
 ///
 /// # Errors
 /// When the model's engine fails; what sounds has then been released.
@@ -19,10 +20,12 @@ pub fn run<M: NoteModel>(
     player: &mut Player,
     input: &[TimedMessage],
     until: SessionTime,
+    stopped: impl Fn() -> bool,
     mut tell: impl FnMut(Happening),
 ) -> Result<(), ModelError> {
-    let result = run_to(conductor, player, input, until, &mut tell);
-    player.release(until, |time, message| tell(Happening::Ai(TimedMessage { time, message })));
+    let mut now = SessionTime::ZERO;
+    let result = run_to(conductor, player, input, until, &mut now, stopped, &mut tell);
+    player.release(now, |time, message| tell(Happening::Ai(TimedMessage { time, message })));
     result
 }
 
@@ -31,16 +34,22 @@ fn run_to<M: NoteModel>(
     player: &mut Player,
     mut input: &[TimedMessage],
     until: SessionTime,
+    clock: &mut SessionTime,
+    stopped: impl Fn() -> bool,
     tell: &mut impl FnMut(Happening),
 ) -> Result<(), ModelError> {
-    let mut now = SessionTime::ZERO;
-    loop {
+    while !stopped() {
+        let now = *clock;
         let next = input.first().map(|next| next.time);
         let next = next.into_iter().chain(conductor.next_wake(now)).chain(player.next_due()).min();
-        now = match next {
+        let now = match next {
             Some(next) if next <= until => now.max(next),
-            _ => return Ok(()),
+            _ => {
+                *clock = until;
+                return Ok(());
+            }
         };
+        *clock = now;
         player.play(now, |time, message| tell(Happening::Ai(TimedMessage { time, message })));
 
         let mut act = |action| match action {
@@ -59,4 +68,5 @@ fn run_to<M: NoteModel>(
             conductor.wake(now, &mut act)?;
         }
     }
+    Ok(())
 }

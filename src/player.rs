@@ -96,6 +96,11 @@ impl Player {
         }
     }
 
+    /// The channel that it sends on, in `0..16`.
+    pub fn channel(&self) -> u8 {
+        self.channel
+    }
+
     /// Takes a command. What must leave at once goes to `send` with the time `now`.
     pub fn command(&mut self, command: PlayerCommand, now: SessionTime, send: impl FnMut(SessionTime, ShortMessage)) {
         match command {

@@ -6,6 +6,8 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use thiserror::Error;
 use crate::conductor::Turn;
 use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
 use crate::midi_file::{MidiFileError, Score, Track, write};
+use crate::status::Status;
 use crate::time::SessionTime;
 
 /// How often the file is written while something new happens.
@@ -51,6 +54,22 @@ pub enum RecordError {
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
+    },
+    /// The take could not be written where it belongs, but elsewhere.
+    #[error("cannot write {path}: {cause}; the take is in {kept}", path = .path.display(), kept = .kept.display())]
+    KeptElsewhere {
+        /// Where it belongs.
+        path: PathBuf,
+        /// Where it is.
+        kept: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Somebody else is recording there.
+    #[error("another antiphon is recording to {path}; name another file with --out", path = .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
     },
     /// The take does not fit a MIDI file.
     #[error("{path}: the take {cause}", path = .path.display())]
@@ -126,15 +145,46 @@ fn closed(messages: &[TimedMessage], end: SessionTime) -> Vec<TimedMessage> {
 /// # Errors
 /// [`RecordError::Unwritable`]; the earlier take is then unharmed.
 pub fn write_take(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, RecordError> {
+    let _lock = Lock::take(path)?;
     let aside = move_aside(path)?;
     replace_file(path, bytes)?;
     Ok(aside)
 }
 
+/// The right to write a take: held by one program at a time, and given back when it ends, however it ends.
+#[derive(Debug)]
+struct Lock {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl Lock {
+    fn take(take: &Path) -> Result<Self, RecordError> {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(take.file_name().unwrap_or_default());
+        name.push(".lock");
+        let path = take.with_file_name(name);
+        let file = fs::File::create(&path).map_err(|cause| RecordError::Unwritable { path: take.to_owned(), cause })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path }),
+            Err(fs::TryLockError::WouldBlock) => Err(RecordError::InUse { path: take.to_owned() }),
+            Err(fs::TryLockError::Error(cause)) => Err(RecordError::Unwritable { path: take.to_owned(), cause }),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Best effort: an empty hidden file that stays behind does no harm.
+        let _ = fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
+}
+
 /// Writes `bytes` to `path` so that the file is whole at any moment.
 fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".tmp");
+    beside.push(format!(".{}.tmp", std::process::id()));
     let beside = PathBuf::from(beside);
     let write = || {
         let mut file = fs::File::create(&beside)?;
@@ -189,7 +239,8 @@ impl Recorder {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn start(path: &Path, sources: Vec<Receiver<Happening>>) -> Result<Self, RecordError> {
+    pub fn start(path: &Path, sources: Vec<Receiver<Happening>>, status: Arc<Status>) -> Result<Self, RecordError> {
+        let lock = Lock::take(path)?;
         let moved_aside = move_aside(path)?;
         save(path, &Take::default())?;
         let (stop, stopped) = crossbeam_channel::bounded(1);
@@ -198,7 +249,10 @@ impl Recorder {
             .name("recorder".into())
             .spawn({
                 let path = path.clone();
-                move || record(&path, &sources, &stopped)
+                move || {
+                    let _lock = lock;
+                    record(&path, &sources, &stopped, &status)
+                }
             })
             .map_err(|cause| RecordError::Unwritable { path, cause })?;
         Ok(Self { moved_aside, stop, thread: Some(thread) })
@@ -227,7 +281,12 @@ impl Drop for Recorder {
     }
 }
 
-fn record(path: &Path, sources: &[Receiver<Happening>], stopped: &Receiver<()>) -> Result<Take, RecordError> {
+fn record(
+    path: &Path,
+    sources: &[Receiver<Happening>],
+    stopped: &Receiver<()>,
+    status: &Status,
+) -> Result<Take, RecordError> {
     let mut take = Take::default();
     let mut unsaved = false;
     let mut looks_until_write = 0;
@@ -239,12 +298,15 @@ fn record(path: &Path, sources: &[Receiver<Happening>], stopped: &Receiver<()>) 
             unsaved = true;
         }
         if stopping {
-            save(path, &take)?;
-            return Ok(take);
+            return match save(path, &take) {
+                Err(RecordError::Unwritable { path, cause }) => Err(keep_elsewhere(path, &take, cause)),
+                saved => saved.map(|()| take),
+            };
         }
         if unsaved && looks_until_write == 0 {
             // A full disk may be emptied while the session goes on: tried again at the next second and at the end.
             unsaved = save(path, &take).is_err();
+            status.write_failed.fetch_add(u64::from(unsaved), Relaxed);
             looks_until_write = WRITE_EVERY.as_millis() / LOOK_EVERY.as_millis();
         }
         looks_until_write = looks_until_write.saturating_sub(1);
@@ -255,6 +317,17 @@ fn record(path: &Path, sources: &[Receiver<Happening>], stopped: &Receiver<()>) 
 fn save(path: &Path, take: &Take) -> Result<(), RecordError> {
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.to_owned(), cause })?;
     replace_file(path, &bytes)
+}
+
+/// The last resort: the folder for temporary files.
+fn keep_elsewhere(path: PathBuf, take: &Take, cause: io::Error) -> RecordError {
+    let name = path.file_name().unwrap_or_default().to_os_string();
+    let kept = std::env::temp_dir().join(name);
+    let bytes = take.to_midi().unwrap_or_default();
+    match write_take(&kept, &bytes) {
+        Ok(_) => RecordError::KeptElsewhere { path, kept, cause },
+        Err(_) => RecordError::Unwritable { path, cause },
+    }
 }
 
 #[cfg(test)]
@@ -307,8 +380,22 @@ mod tests {
     fn a_folder_that_cannot_be_written_is_known_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("no such folder").join("AI_generated.mid");
-        let error = Recorder::start(&path, Vec::new()).err().expect("refused");
+        let error = Recorder::start(&path, Vec::new(), Arc::default()).err().expect("refused");
         assert!(error.to_string().contains("no such folder"), "{error}");
+    }
+
+    #[test]
+    fn a_take_whose_folder_goes_is_kept_elsewhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("in").join("kept-elsewhere.mid");
+        fs::create_dir(folder.path().join("in")).expect("made");
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let recorder = Recorder::start(&path, vec![receiver], Arc::default()).expect("started");
+        fs::remove_dir_all(folder.path().join("in")).expect("gone");
+        sender.send(Happening::Ai(on(0, 60))).expect("listening");
+        let Err(RecordError::KeptElsewhere { kept, .. }) = recorder.finish() else { panic!("it was not kept") };
+        assert_eq!(read_notes_from_bytes(&fs::read(&kept).expect("there")).expect("whole").len(), 1);
+        fs::remove_file(kept).expect("removed");
     }
 
     #[test]
@@ -316,7 +403,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("take.mid");
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let recorder = Recorder::start(&path, vec![receiver]).expect("started");
+        let recorder = Recorder::start(&path, vec![receiver], Arc::default()).expect("started");
+        let second = Recorder::start(&path, Vec::new(), Arc::default()).err().expect("refused");
+        assert!(second.to_string().contains("another antiphon"), "{second}");
         for index in 0..500u64 {
             sender.send(Happening::Ai(on(index * 10, 60))).expect("listening");
             sender.send(Happening::Ai(off(index * 10 + 5, 60))).expect("listening");

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::conductor::{Action, Conductor};
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
-use crate::player::Player;
+use crate::player::{Player, PlayerCommand};
 use crate::ports::{self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PlayerLink, PortError, Wiring};
 use crate::recorder::{Happening, RecordError, Recorder, Take};
 use crate::status::Status;
@@ -105,7 +105,7 @@ impl LiveSession {
         let (to_conductor, heard) = crossbeam_channel::bounded(INPUT_QUEUE);
 
         let input = InputSink::new(to_conductor.clone(), Arc::clone(&status));
-        let OpenPorts { system, timing, listening, sending, player, inputs, output } = ports::open(
+        let OpenPorts { system, timing, lead, listening, sending, player, inputs, output } = ports::open(
             settings.backend,
             &settings.attachments,
             Wiring {
@@ -117,8 +117,10 @@ impl LiveSession {
             },
         )?;
         // After the ports, so that a wrong port name neither moves an earlier take nor leaves an empty one.
-        let recorder = Recorder::start(&settings.take, vec![conducted, played])?;
-        let stand = Stand { clock, conductor, heard, player, record: from_conductor, status: Arc::clone(&status) };
+        let recorder = Recorder::start(&settings.take, vec![conducted, played], Arc::clone(&status))?;
+        let conductor = conductor.leading_by(lead);
+        let desk = Desk { player, unsent: None, record: from_conductor, status: Arc::clone(&status) };
+        let stand = Stand { clock, conductor, heard, desk };
         let conductor =
             thread::Builder::new().name("conductor".into()).spawn(move || stand.run()).map_err(SessionError::Thread)?;
         Ok(Self {
@@ -198,9 +200,7 @@ struct Stand<M> {
     clock: Clock,
     conductor: Conductor<M>,
     heard: Receiver<Cue>,
-    player: PlayerLink,
-    record: Sender<Happening>,
-    status: Arc<Status>,
+    desk: Desk,
 }
 
 impl<M: NoteModel> Stand<M> {
@@ -213,17 +213,16 @@ impl<M: NoteModel> Stand<M> {
                 // What the human does comes before any planning.
                 Some(wake) => self.heard.recv_deadline(self.clock.instant(wake.max(now))),
             };
-            let mut desk = Desk { player: &mut self.player, record: &self.record, status: &self.status };
             match heard {
                 Ok(Cue::Human(timed)) => {
-                    self.conductor.hear(timed.time, timed.message, |action| desk.act(action));
-                    desk.record(Happening::Human(timed));
+                    self.conductor.hear(timed.time, timed.message, |action| self.desk.act(action));
+                    self.desk.record(Happening::Human(timed));
                 }
                 Ok(Cue::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {
-                    let woken = self.conductor.wake(self.clock.now(), |action| desk.act(action));
+                    let woken = self.conductor.wake(self.clock.now(), |action| self.desk.act(action));
                     if let Err(error) = woken {
-                        self.status.failed.store(true, Relaxed);
+                        self.desk.status.failed.store(true, Relaxed);
                         return Err(error);
                     }
                 }
@@ -233,20 +232,18 @@ impl<M: NoteModel> Stand<M> {
 }
 
 /// Passes on what the conductor wants done.
-struct Desk<'a> {
-    player: &'a mut PlayerLink,
-    record: &'a Sender<Happening>,
-    status: &'a Status,
+struct Desk {
+    player: PlayerLink,
+    /// A cancellation for which the player's queue had no place.
+    unsent: Option<PlayerCommand>,
+    record: Sender<Happening>,
+    status: Arc<Status>,
 }
 
-impl Desk<'_> {
+impl Desk {
     fn act(&mut self, action: Action) {
         match action {
-            Action::Tell(command) => {
-                if !self.player.send(command) {
-                    self.status.plan_dropped.fetch_add(1, Relaxed);
-                }
-            }
+            Action::Tell(command) => self.tell(command),
             Action::Turn { at, turn } => {
                 self.status.set_turn(turn);
                 self.record(Happening::Turn { at, turn });
@@ -257,9 +254,32 @@ impl Desk<'_> {
         }
     }
 
+    /// Hands a command to the player. A cancellation is never lost: it goes before the next command that has a place.
+    fn tell(&mut self, command: PlayerCommand) {
+        self.unsent.take_if(|cancel| self.player.send(*cancel));
+        if self.unsent.is_none() && self.player.send(command) {
+            return;
+        }
+        match command {
+            PlayerCommand::Cancel { .. } => self.unsent = Some(command),
+            PlayerCommand::Play(_) | PlayerCommand::Interrupt => {
+                self.status.plan_dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
     fn record(&self, happening: Happening) {
         if self.record.try_send(happening).is_err() {
             self.status.record_dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Desk {
+    /// A session whose conductor has panicked is over.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.status.failed.store(true, Relaxed);
         }
     }
 }

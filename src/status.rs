@@ -25,9 +25,11 @@ pub struct Status {
     pub record_dropped: AtomicU64,
     /// Times at which the plan had run dry and was started again from the clock.
     pub late: AtomicU64,
+    /// Times at which the take could not be written; it is tried again every second.
+    pub write_failed: AtomicU64,
     /// Messages that a port refused.
     pub send_failed: AtomicU64,
-    /// Set when the model or the MIDI system failed: the session is over.
+    /// Set when the model, the MIDI system or a thread failed: the session is over.
     pub failed: AtomicBool,
 }
 
@@ -71,6 +73,7 @@ impl Default for Status {
             plan_dropped: AtomicU64::new(0),
             record_dropped: AtomicU64::new(0),
             late: AtomicU64::new(0),
+            write_failed: AtomicU64::new(0),
             send_failed: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         }
@@ -111,6 +114,7 @@ impl Status {
             (&self.late, "times late"),
             (&self.send_failed, "messages not sent"),
             (&self.record_dropped, "messages not recorded"),
+            (&self.write_failed, "times the take could not be written"),
         ];
         let lost = counters.iter().map(|(counter, what)| (counter.load(Relaxed), what)).filter(|(count, _)| *count > 0);
         lost.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")

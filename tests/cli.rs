@@ -105,6 +105,84 @@ fn without_midi_a_live_session_still_records() {
     assert!(!read_notes(&stage.path("AI_generated.mid")).expect("whole").is_empty());
 }
 
+/// Sends a signal to a child, by its id.
+#[cfg(unix)]
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// A long session that is stopped from outside; its lines go to `stderr`.
+#[cfg(unix)]
+fn long_session(stage: &Stage, flags: &[&str], stderr: std::process::Stdio) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_antiphon"))
+        .args(["jam", "--headless", "--engine", "embedded"])
+        .args(flags)
+        .current_dir(stage.folder.path())
+        .stderr(stderr)
+        .spawn()
+        .expect("it starts")
+}
+
+/// Waits until the file is there and holds notes.
+#[cfg(unix)]
+fn wait_for_notes(path: &Path) {
+    for _ in 0..600 {
+        if read_notes(path).is_ok_and(|notes| !notes.is_empty()) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{} has no notes after half a minute", path.display());
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_end_a_session_in_order_and_the_take_is_whole() {
+    for name in ["INT", "TERM", "HUP"] {
+        let stage = Stage::new();
+        let mut session = long_session(&stage, &["--backend", "none"], std::process::Stdio::null());
+        wait_for_notes(&stage.path("AI_generated.mid"));
+        signal(&session, name);
+        assert_eq!(session.wait().expect("it ends").code(), Some(0), "after SIG{name}");
+        assert!(read_notes(&stage.path("AI_generated.mid")).is_ok_and(|notes| !notes.is_empty()));
+        assert_eq!(fs::read_dir(stage.folder.path()).expect("there").count(), 1, "nothing else is left behind");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_virtual_time_too() {
+    let stage = Stage::new();
+    let mut session = long_session(&stage, &["--virtual-time", "--seconds", "86400"], std::process::Stdio::null());
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    signal(&session, "TERM");
+    assert_eq!(session.wait().expect("it ends").code(), Some(0));
+    assert!(!read_notes(&stage.path("AI_generated.mid")).expect("whole").is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_writes_over_a_session_that_records() {
+    let stage = Stage::new();
+    let mut session = long_session(&stage, &["--backend", "none"], std::process::Stdio::null());
+    wait_for_notes(&stage.path("AI_generated.mid"));
+    let said = stage.last_line(&["generate", "--engine", "embedded", "--notes", "3"], 6);
+    assert!(said.contains("another antiphon is recording"), "{said}");
+    signal(&session, "TERM");
+    assert_eq!(session.wait().expect("it ends").code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_that_goes_does_not_end_the_music() {
+    let stage = Stage::new();
+    let mut session = long_session(&stage, &["--backend", "none", "--seconds", "2"], std::process::Stdio::piped());
+    drop(session.stderr.take());
+    assert_eq!(session.wait().expect("it ends").code(), Some(0));
+    assert!(!read_notes(&stage.path("AI_generated.mid")).expect("whole").is_empty());
+}
+
 #[test]
 fn bad_models_are_refused_with_a_sentence_and_code_3() {
     let stage = Stage::new();

@@ -1,9 +1,9 @@
 //! `antiphon generate`: a continuation, offline.
 
-use super::Failure;
 use super::flags::GenerateFlags;
 use super::jam::tell_moved_aside;
 use super::model::{continuation, load};
+use super::{Failure, say};
 use crate::continuation::{Voice, Window};
 use crate::midi_file::{self, Score, Track, read_notes};
 use crate::note::Note;
@@ -53,7 +53,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
     let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })
         .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     tell_moved_aside(write_take(path, &bytes)?.as_deref());
-    eprintln!("{}", loaded.described);
-    eprintln!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display());
+    say(format_args!("{}", loaded.described));
+    say(format_args!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display()));
     Ok(())
 }

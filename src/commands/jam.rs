@@ -1,5 +1,6 @@
 //! `antiphon jam`: the daemon.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::TERM_SIGNALS;
 
 use super::flags::JamFlags;
 use super::model::{continuation, load};
-use super::{Exit, Failure};
+use super::{Exit, Failure, say};
 use crate::conductor::{Conducting, Conductor, Mode, Turn};
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::midi_file::{FileEvent, read_events, read_events_from_bytes};
@@ -43,25 +44,40 @@ pub(super) fn run(flags: &JamFlags) -> Result<(), Failure> {
     if flags.virtual_time && flags.input.is_none() && flags.seconds.is_none() {
         return Err(Failure::new(Exit::Usage, "--virtual-time without --input needs --seconds"));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop_flag()?;
     let input = flags.input.as_deref().map(read_human).transpose()?;
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
-    eprintln!("model: {}", loaded.described);
+    say(format_args!("model: {}", loaded.described));
     let continuation = continuation(&flags.playing, loaded.model)?;
     let answer_seconds = flags.answer_seconds.map(SessionDuration::from_seconds);
     let conducting = Conducting {
         mode: if flags.headless { Mode::Solo } else { Mode::Respond },
         patience: SessionDuration::from_millis(flags.patience_ms),
-        longest_answer: answer_seconds.or_else(|| input.as_ref().map(|_| ANSWER_TO_A_FILE)),
+        longest_answer: answer_seconds.or_else(|| (input.is_some() && !flags.headless).then_some(ANSWER_TO_A_FILE)),
     };
     if flags.virtual_time {
         let conductor = Conductor::new(conducting, continuation);
-        return run_virtually(flags, conducting, conductor, &input.unwrap_or_default());
+        return run_virtually(flags, conducting, conductor, &input.unwrap_or_default(), &stop);
+    }
+    if stop.load(Relaxed) {
+        return Ok(());
     }
     Jam { flags, stop, conducting }.run(continuation, input)
+}
+
+/// A flag that a signal to end raises; a second signal ends at once. A closed terminal asks to end as well.
+fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    let closed = [signal_hook::consts::SIGHUP];
+    #[cfg(not(unix))]
+    let closed = [];
+    for &signal in TERM_SIGNALS.iter().chain(&closed) {
+        // In this order: the first signal finds the flag still down.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
 }
 
 /// The messages of a file that plays the human.
@@ -74,7 +90,15 @@ fn messages(events: &[FileEvent]) -> Vec<TimedMessage> {
         let message = ShortMessage::from_bytes(event.bytes()).ok()?;
         Some(TimedMessage { time: event.time, message })
     };
-    events.iter().filter_map(whole).collect()
+    let mut messages: Vec<TimedMessage> = events.iter().filter_map(whole).collect();
+    // What the file holds down for ever would count as playing.
+    let end = messages.last().map_or(SessionTime::ZERO, |last| last.time);
+    let channels: BTreeSet<u8> =
+        messages.iter().filter_map(|timed| timed.message.as_bytes().first()).map(|status| status & 15).collect();
+    messages.extend(
+        channels.into_iter().map(|channel| TimedMessage { time: end, message: ShortMessage::all_notes_off(channel) }),
+    );
+    messages
 }
 
 /// When a session with this input is over: the last answer may be heard out.
@@ -88,23 +112,25 @@ fn run_virtually(
     conducting: Conducting,
     mut conductor: Conductor<LstmModel>,
     input: &[TimedMessage],
+    stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let asked = flags.seconds.map(|seconds| SessionTime::ZERO + SessionDuration::from_seconds(seconds));
     let until = asked.or_else(|| end_of(input, conducting)).unwrap_or_default();
     let mut take = Take::default();
     let mut player = Player::new(flags.channel - 1);
-    offline::run(&mut conductor, &mut player, input, until, |happening| take.add(happening))?;
+    let stopped = || stop.load(Relaxed);
+    offline::run(&mut conductor, &mut player, input, until, stopped, |happening| take.add(happening))?;
     let path = &flags.playing.out;
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     tell_moved_aside(write_take(path, &bytes)?.as_deref());
-    eprintln!("wrote {} of virtual time to {}", until, path.display());
+    say(format_args!("wrote {} of virtual time to {}", until, path.display()));
     Ok(())
 }
 
 /// Says where an earlier take of the same name is now.
 pub(super) fn tell_moved_aside(aside: Option<&Path>) {
     if let Some(aside) = aside {
-        eprintln!("the earlier take is now {}", aside.display());
+        say(format_args!("the earlier take is now {}", aside.display()));
     }
 }
 
@@ -129,7 +155,9 @@ impl Jam<'_> {
             take: flags.playing.out.clone(),
         };
         if input.is_none() && !flags.headless && !midi_is_there(flags.backend) {
-            eprintln!("no MIDI system was found here (`antiphon ports` says why), so a bundled phrase plays the human");
+            say(format_args!(
+                "no MIDI system was found here (`antiphon ports` says why), so a bundled phrase plays the human"
+            ));
             let events = read_events_from_bytes(BUNDLED_PHRASE).map_err(|error| Failure::new(Exit::Failed, error))?;
             input = Some(messages(&events));
             self.conducting.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
@@ -159,23 +187,23 @@ impl Jam<'_> {
     }
 
     fn announce(&self, session: &LiveSession, has_file: bool) {
-        eprintln!("MIDI: {}", session.system);
-        eprintln!("timing: {}", session.timing);
+        say(format_args!("MIDI: {}", session.system));
+        say(format_args!("timing: {}", session.timing));
         let or_nothing = |ports: &[String]| {
             if ports.is_empty() { "no port".to_owned() } else { ports.join(", ") }
         };
         let ear = if has_file { "a file" } else { "" };
         let ears = std::iter::once(ear.to_owned()).filter(|ear| !ear.is_empty()).chain(session.listening.clone());
-        eprintln!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>()));
-        eprintln!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel);
+        say(format_args!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>())));
+        say(format_args!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel));
         tell_moved_aside(session.moved_aside.as_deref());
-        eprintln!("recording to: {}", self.flags.playing.out.display());
+        say(format_args!("recording to: {}", self.flags.playing.out.display()));
         let play = match (self.conducting.mode, has_file) {
             (Mode::Solo, _) => "it plays alone",
             (Mode::Respond, true) => "the file plays, and is answered when it rests",
             (Mode::Respond, false) => "play, then stop: it answers",
         };
-        eprintln!("ready: {play} (Ctrl-C ends)");
+        say(format_args!("ready: {play} (Ctrl-C ends)"));
     }
 
     fn close(&self, session: LiveSession) -> Result<(), Failure> {
@@ -183,13 +211,13 @@ impl Jam<'_> {
         let result = session.stop();
         let path = self.flags.playing.out.display();
         let [human, ai] = status.notes();
-        eprintln!("recorded {human} notes of yours and {ai} of Antiphon's in {path}");
+        say(format_args!("recorded {human} notes of yours and {ai} of Antiphon's in {path}"));
         let losses = status.losses();
         if !losses.is_empty() {
-            eprintln!("lost on the way: {losses}");
+            say(format_args!("lost on the way: {losses}"));
         }
         if human == 0 && ai == 0 {
-            eprintln!("nothing was heard: `antiphon ports` lists what can be attached with --connect-from");
+            say(format_args!("nothing was heard: `antiphon ports` lists what can be attached with --connect-from"));
         }
         result.map(drop).map_err(Failure::from)
     }

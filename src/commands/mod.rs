@@ -6,6 +6,7 @@ mod jam;
 mod model;
 mod ports;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use flags::Command;
@@ -95,6 +96,11 @@ impl From<SessionError> for Failure {
     }
 }
 
+/// Tells a person something. A terminal that has gone must not end the music.
+fn say(sentence: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+}
+
 /// Does what the flags say.
 pub fn run(flags: Flags) -> ExitCode {
     let result = match flags.command {
@@ -105,7 +111,7 @@ pub fn run(flags: Flags) -> ExitCode {
     };
     let exit = result.map_or_else(
         |Failure { exit, sentence }| {
-            eprintln!("antiphon: {sentence}");
+            say(format_args!("antiphon: {sentence}"));
             exit
         },
         |()| Exit::Done,

@@ -40,7 +40,8 @@ fn session(conducting: Conducting, input: &[TimedMessage], until_ms: u64) -> Vec
             lines.push(format!("{} turn {turn:?}", at.as_micros() / 1000));
         }
     };
-    offline::run(&mut conductor, &mut Player::new(0), input, at(until_ms), tell).expect("the toy never fails");
+    offline::run(&mut conductor, &mut Player::new(0), input, at(until_ms), || false, tell)
+        .expect("the toy never fails");
     lines
 }
 
@@ -92,6 +93,24 @@ fn a_limited_answer_ends_and_waits_for_the_human() {
     let ons = lines.iter().filter(|line| line.contains(" on ")).count();
     assert_eq!(ons, lines.iter().filter(|line| line.contains(" off ")).count());
     assert!(lines.iter().all(|line| first(std::slice::from_ref(line), "").is_some_and(|ms| ms < 2000)), "{lines:?}");
+}
+
+#[test]
+fn solo_goes_on_after_a_limited_answer() {
+    let limit = Some(SessionDuration::from_millis(2000));
+    let lines = session(Conducting { mode: Mode::Solo, longest_answer: limit, ..respond() }, &[], 10_000);
+    assert_eq!(lines.iter().filter(|line| line.contains("turn Ai")).count(), 5);
+}
+
+#[test]
+fn a_note_that_outlasts_its_answer_is_silenced_too() {
+    let limit = Some(SessionDuration::from_millis(1000));
+    let input = [on(0, 60), off(100, 60), on(1600, 72), off(1700, 72)];
+    let lines = session(Conducting { longest_answer: limit, ..respond() }, &input, 1900);
+    assert_eq!(first(&lines, "turn Human"), Some(1500));
+    let last_off =
+        lines.iter().filter(|line| line.contains("off")).filter_map(|line| first(std::slice::from_ref(line), "off"));
+    assert!(last_off.max() <= Some(1600), "{lines:?}");
 }
 
 #[test]

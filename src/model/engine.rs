@@ -27,7 +27,7 @@ pub enum EngineChoice {
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The library named by the user is no good.
-    #[error("cannot use {path} as ONNX Runtime: {why}; name another with --onnxruntime, or leave it out", path = .path.display())]
+    #[error("cannot use {path} as ONNX Runtime: {why}; name another with --engine, or leave it out", path = .path.display())]
     Library {
         /// The library file.
         path: PathBuf,

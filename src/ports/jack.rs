@@ -3,8 +3,9 @@
 //! The player runs in JACK's own thread. What it hears and sends goes through rings to the pump, an ordinary thread
 //! that hands it on to the conductor and the recorder.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::{
     Attachments, CLIENT_NAME, INPUT_NAME, InputSink, OUTPUT_NAME, OpenPorts, PlayerLink, PortError, Wiring, find_port,
 };
-use crate::midi::{ShortMessage, TimedMessage};
+use crate::conductor::LEAD;
+use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
 use crate::recorder::Happening;
 use crate::status::Status;
@@ -31,6 +33,9 @@ const MESSAGES: usize = 4096;
 /// How often the pump looks into the rings. A human note-on silences an answer inside `process()`, so this only
 /// delays what is learnt from it.
 const PUMP_EVERY: Duration = Duration::from_millis(1);
+
+/// Periods between the last note-offs and closing the port: the server passes them on in the second.
+const PERIODS_AFTER_RELEASE: u32 = 3;
 
 /// How long the last note-offs may take to leave: many periods of any server.
 const RELEASE_WITHIN: Duration = Duration::from_millis(500);
@@ -68,7 +73,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let (heard, heard_at_pump) = RingBuffer::new(MESSAGES);
     let (sent, sent_at_pump) = RingBuffer::new(MESSAGES);
     let stopping = Arc::new(AtomicBool::new(false));
-    let released = Arc::new(AtomicBool::new(false));
+    let released = Arc::new(AtomicU32::new(0));
     let pump = Pump::start(wiring.input, heard_at_pump, sent_at_pump, wiring.record, Arc::clone(&wiring.status))?;
     let process = Process {
         clock: SessionClock { clock: wiring.clock, offset: None },
@@ -81,22 +86,29 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         status: Arc::clone(&wiring.status),
         stopping: Arc::clone(&stopping),
         released: Arc::clone(&released),
+        owed: 0,
+        broken: false,
     };
     let active = client
         .activate_async(Notifications { status: wiring.status }, process)
         .map_err(|error| refused(CLIENT_NAME, error))?;
-    for name in &from {
-        active.as_client().connect_ports_by_name(name, &our_input).map_err(|error| refused(name, error))?;
-    }
-    for name in &to {
-        active.as_client().connect_ports_by_name(&our_output, name).map_err(|error| refused(name, error))?;
+    let links = from.iter().map(|name| (name, &our_input)).chain(to.iter().map(|name| (&our_output, name)));
+    for (source, sink) in links {
+        match active.as_client().connect_ports_by_name(source, sink) {
+            // A session manager may have been quicker.
+            Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
+            Err(error) => return Err(refused(if *source == our_output { sink } else { source }, error)),
+        }
     }
     let system = format!(
         "{NAME} at {} Hz, {} frames a period",
         active.as_client().sample_rate(),
         active.as_client().buffer_size()
     );
+    let period = u64::from(active.as_client().buffer_size()) * 1_000_000 / u64::from(active.as_client().sample_rate());
     Ok(OpenPorts {
+        // Commands are read at the beginning of a period, for that period.
+        lead: LEAD + SessionDuration::from_micros(2 * period),
         system,
         timing: "to the frame, in JACK's own thread".to_owned(),
         listening: std::iter::once(our_input).chain(from).collect(),
@@ -108,6 +120,11 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
 }
 
 fn client() -> Result<Client, PortError> {
+    // Asked first, because setting the logger panics where JACK's library is missing.
+    if let Err(error) = jack::jack_sys::library() {
+        let why = format!("its library is missing ({error}); install libjack-jackd2-0 or pipewire-jack");
+        return Err(PortError::Unavailable { system: NAME, why });
+    }
     // JACK's library writes to the terminal when there is no server; our own sentence is enough.
     jack::set_logger(LoggerType::None);
     let (client, _) = Client::new(CLIENT_NAME, ClientOptions::NO_START_SERVER).map_err(|error| {
@@ -166,12 +183,28 @@ struct Process {
     sent: Producer<Happening>,
     status: Arc<Status>,
     stopping: Arc<AtomicBool>,
-    released: Arc<AtomicBool>,
+    /// Periods since the last note-offs were written.
+    released: Arc<AtomicU32>,
+    /// Note-offs that found no place in their period and go into the next: bit `k` for key `k`.
+    owed: u128,
+    /// Whether a period has panicked: then nothing is played any more but what is owed.
+    broken: bool,
 }
 
 impl ProcessHandler for Process {
     /// Thread: JACK's. Realtime-safe: yes.
     fn process(&mut self, client: &Client, scope: &ProcessScope) -> Control {
+        // The crate would close the port on a panic, with notes sounding.
+        if catch_unwind(AssertUnwindSafe(|| self.period(client, scope))).is_err() {
+            self.broken = true;
+            self.status.failed.store(true, Relaxed);
+        }
+        Control::Continue
+    }
+}
+
+impl Process {
+    fn period(&mut self, client: &Client, scope: &ProcessScope) {
         let frames = scope.n_frames();
         let rate = client.sample_rate();
         let begin_us = scope.cycle_times().map_or_else(|_| client.time(), |times| times.current_usecs);
@@ -186,15 +219,17 @@ impl ProcessHandler for Process {
             last_frame: frames.saturating_sub(1),
             frame: 0,
             sent: &mut self.sent,
+            owed: &mut self.owed,
             status: &self.status,
         };
+        out.pay(self.player.channel());
         while let Ok(command) = self.commands.pop() {
             self.player.command(command, begin, |time, message| out.send(time, message));
         }
         for event in self.input.iter(scope) {
             let Ok(message) = ShortMessage::from_bytes(event.bytes) else { continue };
             let time = time_of(event.time);
-            if message.is_note_on() {
+            if message.takes_the_turn() {
                 self.player.play(time, |time, message| out.send(time, message));
                 self.player.command(PlayerCommand::Interrupt, time, |time, message| out.send(time, message));
             }
@@ -202,16 +237,15 @@ impl ProcessHandler for Process {
                 self.status.input_dropped.fetch_add(1, Relaxed);
             }
         }
-        if self.stopping.load(Relaxed) {
+        if self.stopping.load(Relaxed) || self.broken {
             self.player.command(PlayerCommand::Interrupt, begin, |time, message| out.send(time, message));
-            self.released.store(true, Relaxed);
+            self.released.fetch_add(1, Relaxed);
         } else {
             // The first frame of the next period is that period's.
             let end = time_of(frames) - SessionDuration::from_micros(1);
             self.player.play(end, |time, message| out.send(time, message));
         }
         self.status.plan_dropped.store(self.player.refused(), Relaxed);
-        Control::Continue
     }
 }
 
@@ -223,17 +257,35 @@ struct Placer<'a> {
     last_frame: Frames,
     frame: Frames,
     sent: &'a mut Producer<Happening>,
+    owed: &'a mut u128,
     status: &'a Status,
 }
 
 impl Placer<'_> {
+    /// Writes what is owed.
+    fn pay(&mut self, channel: u8) {
+        let owed = std::mem::take(self.owed);
+        for key in (0..128u8).filter(|key| owed & (1 << key) != 0) {
+            self.write(ShortMessage::note_off(channel, key));
+        }
+    }
+
+    fn write(&mut self, message: ShortMessage) {
+        if self.writer.write(&RawMidi { time: self.frame, bytes: message.as_bytes() }).is_err() {
+            self.status.send_failed.fetch_add(1, Relaxed);
+            if let MidiEvent::NoteOff { key, .. } = message.event() {
+                *self.owed |= 1 << key;
+            }
+        }
+    }
+
     fn send(&mut self, time: SessionTime, message: ShortMessage) {
         let frame = time.since(self.begin).as_micros() * u64::from(self.rate) / 1_000_000;
         self.frame = Frames::try_from(frame).unwrap_or(Frames::MAX).clamp(self.frame, self.last_frame);
-        if self.writer.write(&RawMidi { time: self.frame, bytes: message.as_bytes() }).is_err() {
-            self.status.send_failed.fetch_add(1, Relaxed);
-        }
+        self.write(message);
         self.status.sent(message);
+        // What was late is recorded where it sounded.
+        let time = time.max(self.begin);
         if self.sent.push(Happening::Ai(TimedMessage { time, message })).is_err() {
             self.status.record_dropped.fetch_add(1, Relaxed);
         }
@@ -255,7 +307,7 @@ impl NotificationHandler for Notifications {
 /// The active client. Dropping it releases what sounds, waits until that has left, and closes the ports.
 struct Running {
     stopping: Arc<AtomicBool>,
-    released: Arc<AtomicBool>,
+    released: Arc<AtomicU32>,
     active: Option<AsyncClient<Notifications, Process>>,
     pump: Option<Pump>,
 }
@@ -265,9 +317,7 @@ impl Drop for Running {
         self.stopping.store(true, Relaxed);
         let looks = RELEASE_WITHIN.as_millis() / PUMP_EVERY.as_millis();
         for _ in 0..looks {
-            if self.released.load(Relaxed) {
-                // One more period, so that the server has passed the note-offs on.
-                thread::sleep(20 * PUMP_EVERY);
+            if self.released.load(Relaxed) > PERIODS_AFTER_RELEASE {
                 break;
             }
             thread::sleep(PUMP_EVERY);

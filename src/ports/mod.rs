@@ -17,11 +17,12 @@ use thiserror::Error;
 pub use file::FilePlayer;
 pub use player_thread::{Order, PlayerThread};
 
+use crate::conductor::LEAD;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{Player, PlayerCommand};
 use crate::recorder::Happening;
 use crate::status::Status;
-use crate::time::{Clock, SessionTime};
+use crate::time::{Clock, SessionDuration, SessionTime};
 
 /// The name under which other programs see us.
 pub const CLIENT_NAME: &str = "Antiphon";
@@ -154,7 +155,7 @@ impl InputSink {
     /// Takes the bytes of one message; whatever is no channel message is passed over.
     pub fn push(&self, time: SessionTime, bytes: &[u8]) {
         let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
-        if let Some(player) = self.player.as_ref().filter(|_| message.is_note_on()) {
+        if let Some(player) = self.player.as_ref().filter(|_| message.takes_the_turn()) {
             // The conductor will cancel the answer too, so a full queue only costs a moment.
             let _ = player.try_send(Order::Command(PlayerCommand::Interrupt));
         }
@@ -186,6 +187,8 @@ pub struct OpenPorts {
     pub system: String,
     /// How well the player keeps time, in words.
     pub timing: String,
+    /// Least time between planning a note and its onset, so that it is not late at the port.
+    pub lead: SessionDuration,
     /// Ports that listen, in words.
     pub listening: Vec<String>,
     /// Ports that we send to, in words.
@@ -244,6 +247,7 @@ fn none(attachments: &Attachments, wiring: Wiring, system: &str) -> Result<OpenP
     Ok(OpenPorts {
         system: system.to_owned(),
         timing,
+        lead: LEAD,
         listening: Vec::new(),
         sending: Vec::new(),
         player: PlayerLink::Thread(sender.clone()),

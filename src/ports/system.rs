@@ -7,6 +7,7 @@ use super::stamps::Stamps;
 use super::{
     Attachments, CLIENT_NAME, INPUT_NAME, InputSink, OUTPUT_NAME, OpenPorts, PlayerLink, PortError, Wiring, find_port,
 };
+use crate::conductor::LEAD;
 use crate::midi::ShortMessage;
 use crate::time::Clock;
 
@@ -85,6 +86,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     Ok(OpenPorts {
         system: NAME.to_owned(),
         timing,
+        lead: LEAD,
         listening,
         sending,
         player: PlayerLink::Thread(sender),
