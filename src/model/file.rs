@@ -101,6 +101,24 @@ impl ModelFile {
         Self::from_bytes(path, std::fs::read(path).map_err(unreadable)?)
     }
 
+    /// The model with `advance` settled: with it the LSTM always runs, without it only the heads are left.
+    ///
+    /// The embedded engine plans the branches of an `If` anew at each run and does not optimise them; told the answer
+    /// beforehand, it puts the branch in the place of the `If`, which makes a note ten times as fast.
+    pub(super) fn settled(&self, advance: bool) -> Vec<u8> {
+        let Ok(mut model) = onnx::Model::decode(self.bytes.as_slice()) else { return self.bytes.clone() };
+        if let Some(graph) = &mut model.graph {
+            graph.input.retain(|input| input.name.as_deref() != Some(names::ADVANCE));
+            graph.initializer.push(onnx::Tensor {
+                data_type: Some(onnx::element::BOOL),
+                name: Some(names::ADVANCE.to_owned()),
+                raw_data: Some(vec![u8::from(advance)]),
+                ..onnx::Tensor::default()
+            });
+        }
+        model.encode_to_vec()
+    }
+
     /// Checks the content of a model file; `path` is for messages.
     ///
     /// # Errors

@@ -51,7 +51,10 @@ pub struct Logits {
 
 /// The model in a running engine.
 pub struct LstmModel {
-    session: Session,
+    /// The LSTM and the heads behind it.
+    whole: Session,
+    /// The heads alone.
+    heads: Session,
     description: Description,
 }
 
@@ -60,7 +63,6 @@ struct Inputs<'a> {
     last: [&'a [i64]; 4],
     next: [&'a [i64]; 3],
     style: &'a [i64],
-    advance: bool,
     h: &'a [f32],
     c: &'a [f32],
     context: &'a [f32],
@@ -72,19 +74,20 @@ impl LstmModel {
     /// # Errors
     /// [`ModelError::Load`] when the engine does not take the graph.
     pub fn load(file: &ModelFile, engine: &Engine) -> Result<Self, ModelError> {
-        let build = || -> Result<Session, ort::Error> {
+        let build = |advance: bool| -> Result<Session, ort::Error> {
             // Below Level3 the embedded engine is 35 times slower.
             Session::builder(engine.environment())?
                 .with_optimization_level(GraphOptimizationLevel::Level3)?
                 .with_intra_threads(1)?
-                .commit_from_memory(&file.bytes)
+                .commit_from_memory(&file.settled(advance))
         };
-        let session = build().map_err(|error| ModelError::Load {
+        let refused = |error: ort::Error| ModelError::Load {
             path: file.path.display().to_string(),
             engine: engine.name().to_owned(),
             why: error.to_string(),
-        })?;
-        Ok(Self { session, description: file.description.clone() })
+        };
+        let (whole, heads) = (build(true).map_err(refused)?, build(false).map_err(refused)?);
+        Ok(Self { whole, heads, description: file.description.clone() })
     }
 
     /// What the model says of itself.
@@ -124,12 +127,11 @@ impl LstmModel {
             last: [&last[0], &last[1], &last[2], &last[3]],
             next: [&next[0], &next[1], &next[2]],
             style: &style,
-            advance: true,
             h: &state,
             c: &state,
             context: &context,
         };
-        let outputs = run(&mut self.session, &self.description, &inputs)?;
+        let outputs = run(&mut self.whole, &self.description, &inputs)?;
         let mut logits = Logits::default();
         for (table, name) in logits.tables.iter_mut().zip(names::LOGITS) {
             outputs.copy(name, table)?;
@@ -146,12 +148,11 @@ impl LstmModel {
             last: [&last[0..1], &last[1..2], &last[2..3], &last[3..4]],
             next: [&[0]; 3],
             style: &[as_i64(style)],
-            advance: true,
             h: &state.h,
             c: &state.c,
             context: &state.context,
         };
-        let outputs = run(&mut self.session, &self.description, &inputs)?;
+        let outputs = run(&mut self.whole, &self.description, &inputs)?;
         outputs.copy(names::H[1], &mut state.h)?;
         outputs.copy(names::C[1], &mut state.c)?;
         outputs.copy(names::CONTEXT[1], &mut state.context)?;
@@ -188,12 +189,11 @@ impl NoteModel for LstmModel {
             last: [&[0]; 4],
             next: [&chosen[0..1], &chosen[1..2], &chosen[2..3]],
             style: &[0],
-            advance: false,
             h: &state.h,
             c: &state.c,
             context: &state.context,
         };
-        run(&mut self.session, &self.description, &inputs)?.copy(names::LOGITS[attribute.index()], out)
+        run(&mut self.heads, &self.description, &inputs)?.copy(names::LOGITS[attribute.index()], out)
     }
 }
 
@@ -227,7 +227,6 @@ fn run<'s>(
     let sequence = [as_i64(inputs.style.len()), 1]; // (time, batch)
     let state = [as_i64(sizes.layers), 1, as_i64(sizes.hidden)]; // (layers, batch, hidden)
     let context = [sequence[0], 1, as_i64(4 * sizes.head)]; // (time, batch, 4 x head)
-    let advance = [inputs.advance];
     let outputs = session.run(ort::inputs![
         names::LAST[0] => TensorRef::from_array_view((sequence, inputs.last[0]))?,
         names::LAST[1] => TensorRef::from_array_view((sequence, inputs.last[1]))?,
@@ -237,7 +236,6 @@ fn run<'s>(
         names::NEXT[1] => TensorRef::from_array_view((sequence, inputs.next[1]))?,
         names::NEXT[2] => TensorRef::from_array_view((sequence, inputs.next[2]))?,
         names::STYLE => TensorRef::from_array_view((sequence, inputs.style))?,
-        names::ADVANCE => TensorRef::from_array_view((Vec::<i64>::new(), &advance[..]))?,
         names::H[0] => TensorRef::from_array_view((state, inputs.h))?,
         names::C[0] => TensorRef::from_array_view((state, inputs.c))?,
         names::CONTEXT[0] => TensorRef::from_array_view((context, inputs.context))?,

@@ -55,6 +55,8 @@ pub struct Graph {
     pub input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfo>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -71,6 +73,8 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
     #[prost(string, optional, tag = "6")]
     pub doc_string: Option<String>,
+    #[prost(string, optional, tag = "7")]
+    pub domain: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -83,8 +87,12 @@ pub struct Attribute {
     pub i: Option<i64>,
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
     #[prost(message, optional, tag = "6")]
     pub g: Option<Graph>,
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", optional, tag = "20")]
@@ -98,7 +106,9 @@ pub enum AttributeType {
     Float = 1,
     Int = 2,
     String = 3,
+    Tensor = 4,
     Graph = 5,
+    Floats = 6,
     Ints = 7,
 }
 
@@ -108,6 +118,12 @@ pub struct Tensor {
     pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
     pub data_type: Option<i32>,
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
     #[prost(bytes = "vec", optional, tag = "9")]

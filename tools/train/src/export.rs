@@ -59,6 +59,7 @@ fn graph(layout: &Layout, values: &[f32]) -> onnx::Graph {
         doc_string: Some(GRAPH_DOC.into()),
         input: inputs(layout),
         output: graph_outputs(layout),
+        ..onnx::Graph::default()
     }
 }
 
@@ -227,6 +228,7 @@ fn node(operator: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<onnx::
         op_type: Some(operator.into()),
         attribute,
         doc_string: Some(doc.into()),
+        ..onnx::Node::default()
     }
 }
 
