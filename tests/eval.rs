@@ -89,7 +89,7 @@ fn the_last_line_sums_up_the_pieces() {
     assert!((sum - number(&total["bits_per_note"])).abs() < 1e-3);
     let (markov, unigram) = (number(&total["markov_bits_per_note"]), number(&total["unigram_bits_per_note"]));
     assert!(0.0 < markov && markov < unigram, "{markov} {unigram}");
-    assert!(number(&total["markov"]["key"]) > 0.0);
+    assert!(number(&total["markov"]["key"]) > 0.0 && number(&total["n_gram"]["key"]) > 0.0);
     assert_eq!(total["styles"]["dance"]["pieces"], 2);
 }
 
@@ -98,7 +98,7 @@ fn the_table_shows_each_style_and_the_total() {
     let songs = Songs::new();
     let output = songs.eval(&[]);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    for word in ["folk", "dance", "total", "model", "Markov", "unigram", "10 ms grid"] {
+    for word in ["folk", "dance", "total", "model", "Markov", "n-gram", "unigram", "10 ms grid"] {
         assert!(table.contains(word), "{word} in {table}");
     }
 }

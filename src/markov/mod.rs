@@ -8,7 +8,7 @@
 //!
 //! The two memories and the several views of a note follow IDyOM (Conklin and Witten 1995, Pearce 2005); the blending is
 //! Jelinek-Mercer interpolation (1980) with weights tied by the confidence counts of Witten and Bell (1991). The order is
-//! not chosen but weighted, on pieces that are neither counted nor tested.
+//! not chosen but weighted, on pieces that are neither counted nor tested; along a piece the weights go on learning.
 //!
 //! Only classes are read, never exact times: the chain sees what the LSTM sees. All of it is deterministic, whatever
 //! the number of threads.
@@ -35,7 +35,19 @@ pub struct Chain {
     attribute: Attribute,
     /// Counts over the training pieces, a table for each context.
     trained: Vec<CountTable>,
+    /// Of the uniform opinion, those of the training pieces, those of the piece.
     mixture: Mixture,
+    /// Of the same without those of the piece.
+    trained_mixture: Mixture,
+}
+
+/// What a piece costs a chain, in bits of its classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ChainBits {
+    /// With what the piece itself has taught so far: the whole chain.
+    pub with_piece: f64,
+    /// With the training pieces alone, as an n-gram model has it.
+    pub trained_only: f64,
 }
 
 /// What a chain has counted in the piece that it follows.
@@ -47,7 +59,12 @@ impl Chain {
     /// A chain that has learnt nothing: it predicts from the piece alone.
     pub fn new(attribute: Attribute) -> Self {
         let contexts = contexts_of(attribute, &History::of(&[]), NoteClasses::default()).len();
-        Self { attribute, trained: vec![CountTable::default(); contexts], mixture: Mixture::new(1 + 2 * contexts) }
+        Self {
+            attribute,
+            trained: vec![CountTable::default(); contexts],
+            mixture: Mixture::new(contexts, 2),
+            trained_mixture: Mixture::new(contexts, 1),
+        }
     }
 
     /// Counts the training pieces and fits the weights on other pieces; without those the weights stay Witten and
@@ -74,7 +91,10 @@ impl Chain {
             chain.follow(piece, |opinions| rows.extend_from_slice(opinions));
             rows
         });
-        chain.mixture.fit(&rows.concat());
+        let rows = rows.concat();
+        let width = 1 + 2 * chain.trained.len();
+        chain.mixture.fit(rows.chunks_exact(width));
+        chain.trained_mixture.fit(rows.chunks_exact(width).map(|row| &row[..=chain.trained.len()]));
         chain
     }
 
@@ -100,11 +120,14 @@ impl Chain {
 
     /// Bits of each piece, without those of the time grid. Each piece is scored for itself: what it teaches, counts and
     /// weights, is forgotten behind its end.
-    pub fn bits(&self, pieces: &[&[NoteClasses]], threads: NonZero<usize>) -> Vec<f64> {
+    pub fn bits(&self, pieces: &[&[NoteClasses]], threads: NonZero<usize>) -> Vec<ChainBits> {
         in_parallel(pieces, threads, |piece| {
-            let mut mixture = self.mixture.clone();
-            let mut bits = 0.0;
-            self.follow(piece, |opinions| bits += mixture.bits_then_learn(opinions));
+            let (mut mixture, mut trained_mixture) = (self.mixture.clone(), self.trained_mixture.clone());
+            let mut bits = ChainBits::default();
+            self.follow(piece, |opinions| {
+                bits.with_piece += mixture.bits_then_learn(opinions);
+                bits.trained_only += trained_mixture.bits(&opinions[..=self.trained.len()]);
+            });
             bits
         })
     }

@@ -39,7 +39,7 @@ fn the_probabilities_of_all_classes_sum_to_one_in_every_context() {
 fn what_always_goes_on_in_the_same_way_costs_next_to_nothing() {
     let (training, tuning, piece) = (ostinato(400), ostinato(2000), ostinato(100));
     for attribute in Attribute::ALL {
-        let bits = Chain::train(attribute, &[&training], &[&tuning], TWO).bits(&[&piece], TWO)[0] / 100.0;
+        let bits = Chain::train(attribute, &[&training], &[&tuning], TWO).bits(&[&piece], TWO)[0].with_piece / 100.0;
         assert!(bits < 0.2, "{}: {bits} bits a note", attribute.name());
     }
 }
@@ -50,8 +50,10 @@ fn a_piece_teaches_its_own_figures() {
     for attribute in Attribute::ALL {
         let chain = Chain::train(attribute, &[&strange], &[&strange, &piece], TWO);
         let bits = chain.bits(&[&piece[..40], &piece], TWO);
-        let (begin, rest) = (bits[0] / 40.0, (bits[1] - bits[0]) / 400.0);
+        let [begin, whole] = [bits[0].with_piece, bits[1].with_piece];
+        let (begin, rest) = (begin / 40.0, (whole - begin) / 400.0);
         assert!(rest < begin / 5.0, "{}: {begin} bits a note at first, then {rest}", attribute.name());
+        assert!(bits[1].trained_only > 3.0 * whole, "{}: training alone is no help", attribute.name());
     }
 }
 
@@ -61,7 +63,7 @@ fn a_chain_that_learnt_nothing_pays_for_naming_the_class() {
     for attribute in Attribute::ALL {
         let chain = Chain::new(attribute);
         let classes = f64::from(u32::try_from(attribute.classes()).expect("few"));
-        assert!((chain.bits(&[&[note]], TWO)[0] - classes.log2()).abs() < 1e-4);
+        assert!((chain.bits(&[&[note]], TWO)[0].with_piece - classes.log2()).abs() < 1e-4);
     }
 }
 
@@ -74,7 +76,7 @@ fn a_transposed_piece_is_known() {
     let other: Vec<_> =
         noise(60, 6).into_iter().map(|n| NoteClasses([20, 40 + n.of(Attribute::Key) % 24, 15, 16])).collect();
     let bits = chain.bits(&[&up, &other], TWO);
-    assert!(bits[0] < bits[1] / 2.0, "{bits:?}");
+    assert!(bits[0].trained_only < bits[1].trained_only / 2.0, "{bits:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::num::NonZero;
 
 use super::pieces::Piece;
 use crate::evaluation::Tally;
-use crate::markov::{Chain, Unigram, fingerprint};
+use crate::markov::{Chain, ChainBits, Unigram, fingerprint};
 use crate::note_model::{Attribute, NoteClasses};
 
 /// Where the valid/ parts hold fewer notes, the weights are fitted on some of the training pieces instead.
@@ -64,6 +64,8 @@ impl Training {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Baseline {
     pub markov: Tally,
+    /// The Markov model without what it learns from the piece itself.
+    pub n_gram: Tally,
     pub unigram: Tally,
 }
 
@@ -74,19 +76,20 @@ pub(super) fn score(training: &Training, pieces: &[Piece], threads: NonZero<usiz
     let mut unigram = Unigram::default();
     counted.iter().for_each(|piece| unigram.learn(piece));
 
-    let mut markov = vec![[0.0; 4]; pieces.len()];
+    let mut bits = vec![[ChainBits::default(); 4]; pieces.len()];
     for attribute in Attribute::ALL {
         let chain = chain(attribute, &counted, &training.tuning, threads);
-        for (bits, of_attribute) in markov.iter_mut().zip(chain.bits(&evaluated, threads)) {
+        for (bits, of_attribute) in bits.iter_mut().zip(chain.bits(&evaluated, threads)) {
             bits[attribute.index()] = of_attribute;
         }
     }
     let tally = |piece: &Piece, bits| Tally::of_piece(&piece.classes, bits, piece.is_flat);
     pieces
         .iter()
-        .zip(markov)
+        .zip(bits)
         .map(|(piece, bits)| Baseline {
-            markov: tally(piece, bits),
+            markov: tally(piece, bits.map(|bits| bits.with_piece)),
+            n_gram: tally(piece, bits.map(|bits| bits.trained_only)),
             unigram: tally(piece, unigram.bits(&piece.classes)),
         })
         .collect()

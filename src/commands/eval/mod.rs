@@ -80,7 +80,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<(), Failure> {
             continue;
         }
         for (cost, baseline) in style.costs.iter_mut().zip(baselines::score(&training, &style.pieces, threads)) {
-            cost.baselines = Some([baseline.markov, baseline.unigram]);
+            cost.baselines = Some(baseline);
         }
         let all = started.elapsed().as_secs_f64();
         eprintln!(

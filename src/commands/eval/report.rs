@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::baselines::Baseline;
 use super::continuations::Comparison;
 use crate::evaluation::Tally;
 use crate::note_model::BitsPerNote;
@@ -12,16 +13,20 @@ use crate::note_model::BitsPerNote;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
     pub model: Tally,
-    /// Markov and unigram, where there was something to learn from.
-    pub baselines: Option<[Tally; 2]>,
+    /// Where there was something to learn from.
+    pub baselines: Option<Baseline>,
 }
 
 impl Cost {
     /// The sum of costs; it has baselines only where all have them.
     pub fn sum<'a>(costs: impl Iterator<Item = &'a Self> + Clone) -> Self {
         let model = costs.clone().map(|cost| cost.model).sum();
-        let baselines: Option<Vec<[Tally; 2]>> = costs.map(|cost| cost.baselines).collect();
-        let add = |all: Vec<[Tally; 2]>| [0, 1].map(|which| all.iter().map(|two| two[which]).sum());
+        let baselines: Option<Vec<Baseline>> = costs.map(|cost| cost.baselines).collect();
+        let add = |all: Vec<Baseline>| Baseline {
+            markov: all.iter().map(|one| one.markov).sum(),
+            n_gram: all.iter().map(|one| one.n_gram).sum(),
+            unigram: all.iter().map(|one| one.unigram).sum(),
+        };
         Self { model, baselines: baselines.filter(|all| !all.is_empty()).map(add) }
     }
 }
@@ -43,7 +48,7 @@ pub(super) fn json(cost: &Cost) -> Map<String, Value> {
         let figure = rounded(tally.sum_of_dynamic());
         if tally.dynamic_notes == 0 { Value::Null } else { json!(figure) }
     };
-    let markov = cost.baselines.map(|[markov, _]| markov);
+    let markov = cost.baselines.map(|all| all.markov);
     let mut object = Map::new();
     object.insert("bits_per_note".into(), sum(cost.model));
     object.extend(parts(cost.model.per_note()));
@@ -51,7 +56,10 @@ pub(super) fn json(cost: &Cost) -> Map<String, Value> {
     object.insert("markov_bits_per_note".into(), markov.map(sum).into());
     object.insert("markov".into(), markov.map(|tally| Value::Object(parts(tally.per_note()))).into());
     object.insert("markov_bits_per_note_velocity_of_dynamic".into(), markov.as_ref().map(dynamic).into());
-    object.insert("unigram_bits_per_note".into(), cost.baselines.map(|[_, unigram]| sum(unigram)).into());
+    let n_gram = cost.baselines.map(|all| all.n_gram);
+    object.insert("n_gram_bits_per_note".into(), n_gram.map(sum).into());
+    object.insert("n_gram".into(), n_gram.map(|tally| Value::Object(parts(tally.per_note()))).into());
+    object.insert("unigram_bits_per_note".into(), cost.baselines.map(|all| sum(all.unigram)).into());
     object.insert("notes".into(), cost.model.notes.into());
     object.insert("notes_of_dynamic".into(), cost.model.dynamic_notes.into());
     object
@@ -67,7 +75,8 @@ pub(super) fn table(styles: &[(String, Cost)], total: &Cost) -> String {
     let styles = styles.iter().map(|(name, cost)| (name.as_str(), cost));
     for (name, cost) in styles.chain(std::iter::once(("total", total))) {
         let mut left = format!("{name:widest$}  {:6} {:8}", cost.model.pieces, cost.model.notes);
-        let rivals = cost.baselines.into_iter().flatten().zip(["Markov", "unigram"]);
+        let named = |all: Baseline| [(all.markov, "Markov"), (all.n_gram, "n-gram"), (all.unigram, "unigram")];
+        let rivals = cost.baselines.into_iter().flat_map(named);
         for (tally, by) in std::iter::once((cost.model, "model")).chain(rivals) {
             let bits = tally.per_note();
             let dynamic = if tally.dynamic_notes == 0 {
@@ -88,6 +97,7 @@ pub(super) fn table(styles: &[(String, Cost)], total: &Cost) -> String {
         }
     }
     text.push_str("bits: per note, times on the 10 ms grid; every note counts in every part.\n");
+    text.push_str("n-gram: the Markov model without what it learns from the piece itself as it goes.\n");
     text.push_str("dynamic: velocity over the pieces with three or more velocities alone, and the sum with it.\n");
     text
 }
@@ -121,7 +131,10 @@ mod tests {
 
     fn cost(bits: f64, has_baselines: bool) -> Cost {
         let tally = Tally::of_piece(&[NoteClasses([0, 60, 0, 16]); 10], [bits; 4], false);
-        Cost { model: tally, baselines: has_baselines.then_some([tally; 2]) }
+        Cost {
+            model: tally,
+            baselines: has_baselines.then_some(Baseline { markov: tally, n_gram: tally, unigram: tally }),
+        }
     }
 
     #[test]
