@@ -6,7 +6,7 @@ mod files;
 mod pieces;
 mod report;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -55,47 +55,49 @@ pub(super) fn run(flags: &EvalFlags) -> Result<(), Failure> {
     let evaluated: HashSet<u64> =
         styles.iter().flat_map(|style| &style.pieces).map(|piece| fingerprint(&piece.classes)).collect();
 
-    let mut heard = Heard::default();
+    let mut heard = BTreeSet::new();
     for style in &mut styles {
         let started = Instant::now();
         let tallies = score(&models, style, threads)?;
-        let model_seconds = started.elapsed().as_secs_f64();
         style.costs = tallies.into_iter().map(|model| Cost { model, baselines: None }).collect();
+        eprintln!("{}: scored in {:.1} s", style.name, started.elapsed().as_secs_f64());
         let sources = sources(style, training_files.as_deref());
-        let (training, valid) = sources.iter().fold((Vec::new(), Vec::new()), |(mut training, mut valid), source| {
-            training.extend_from_slice(&source.files);
-            valid.extend(source.beside("valid"));
-            (training, valid)
-        });
-        if flags.generate > 0 {
-            heard.files.extend(training.iter().cloned());
-        }
-        let read = |files: &[PathBuf]| pieces::read_classes(files, threads);
-        let training = Training::new(read(&training), read(&valid), &evaluated, flags.training_notes as usize);
-        if training.leaked > 0 {
-            eprintln!("{}: {} pieces are evaluated and not learnt from", style.name, training.leaked);
-        }
-        if training.counted.is_empty() {
-            eprintln!("{}: no training pieces, no baselines; name some with --train", style.name);
-            continue;
-        }
-        for (cost, baseline) in style.costs.iter_mut().zip(baselines::score(&training, &style.pieces, threads)) {
-            cost.baselines = Some(baseline);
-        }
-        let all = started.elapsed().as_secs_f64();
-        eprintln!(
-            "{}: scored in {model_seconds:.1} s, baselines from {} notes in {:.1} s",
-            style.name,
-            training.notes(),
-            all - model_seconds
-        );
+        heard.extend(sources.iter().flat_map(|source| source.files.iter().cloned()));
+        add_baselines(style, &sources, &evaluated, flags.training_notes as usize, threads);
     }
     let comparison = match flags.generate as usize {
         0 => None,
-        count => Some(compare(flags, count, &models, &styles, heard, threads)?),
+        count => Some(compare(flags, count, &models, &styles, &training_figures(heard, &evaluated, threads), threads)?),
     };
     print(flags, &styles, comparison);
     Ok(())
+}
+
+/// Adds what the baselines of a style pay for its pieces; says so where there is nothing to learn from.
+fn add_baselines(
+    style: &mut Style,
+    sources: &[StyleFiles],
+    evaluated: &HashSet<u64>,
+    most_notes: usize,
+    threads: NonZero<usize>,
+) {
+    let started = Instant::now();
+    let read = |files: Vec<PathBuf>| pieces::read_classes(&files, threads);
+    let training = sources.iter().flat_map(|source| source.files.iter().cloned()).collect();
+    let valid = sources.iter().flat_map(|source| source.beside("valid")).collect();
+    let training = Training::new(read(training), read(valid), evaluated, most_notes);
+    let (name, notes) = (&style.name, training.notes());
+    if training.leaked > 0 {
+        eprintln!("{name}: {} pieces are evaluated and not learnt from", training.leaked);
+    }
+    if training.counted.is_empty() {
+        eprintln!("{name}: no training pieces, no baselines; name some with --train");
+        return;
+    }
+    for (cost, baseline) in style.costs.iter_mut().zip(baselines::score(&training, &style.pieces, threads)) {
+        cost.baselines = Some(baseline);
+    }
+    eprintln!("{name}: baselines from {notes} notes in {:.1} s", started.elapsed().as_secs_f64());
 }
 
 fn processors() -> NonZero<usize> {
@@ -163,10 +165,13 @@ fn score(models: &Mutex<Vec<LstmModel>>, style: &Style, threads: NonZero<usize>)
     tallies.into_iter().collect()
 }
 
-/// All files that a baseline has learnt from.
-#[derive(Default)]
-struct Heard {
-    files: std::collections::BTreeSet<PathBuf>,
+/// The figures of all training pieces that are not evaluated: in them copies are looked for.
+fn training_figures(files: BTreeSet<PathBuf>, evaluated: &HashSet<u64>, threads: NonZero<usize>) -> Passages {
+    let files: Vec<PathBuf> = files.into_iter().collect();
+    let mut training = pieces::read_classes(&files, threads);
+    training.retain(|classes| !evaluated.contains(&fingerprint(classes)));
+    let training: Vec<Vec<u16>> = training.iter().map(|classes| figures(classes)).collect();
+    Passages::of(&training, LONGEST_COPY)
 }
 
 fn compare(
@@ -174,19 +179,15 @@ fn compare(
     count: usize,
     models: &Mutex<Vec<LstmModel>>,
     styles: &[Style],
-    heard: Heard,
+    passages: &Passages,
     threads: NonZero<usize>,
 ) -> Result<continuations::Comparison, Failure> {
     let started = Instant::now();
-    let files: Vec<PathBuf> = heard.files.into_iter().collect();
-    let training: Vec<Vec<u16>> =
-        pieces::read_classes(&files, threads).iter().map(|classes| figures(classes)).collect();
-    let passages = Passages::of(&training, LONGEST_COPY);
     let pieces: Vec<(&Piece, usize)> =
         styles.iter().flat_map(|style| style.pieces.iter().map(|piece| (piece, style.told))).collect();
     let sampling = Sampling { temperature: flags.temperature, top_p: flags.top_p };
     let drawing = Drawing { count, sampling, seed: flags.seed };
-    let comparison = continuations::compare(models, &pieces, drawing, &passages, threads)?;
+    let comparison = continuations::compare(models, &pieces, drawing, passages, threads)?;
     eprintln!("continued {} pieces in {:.1} s", comparison.passages, started.elapsed().as_secs_f64());
     Ok(comparison)
 }
