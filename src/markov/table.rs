@@ -29,7 +29,7 @@ const MOST_COUNTED: u32 = (1 << 24) - 1;
 
 /// Open addressing over 64-bit hashes; one entry for a context and one for each class in it.
 ///
-/// Takes 12 bytes a slot and never more than [`MOST_SLOTS`]; what does not fit any more is not counted.
+/// Takes 12 bytes a slot and never more than 16 M of them; what does not fit any more is not counted.
 #[derive(Clone, Debug)]
 pub struct CountTable {
     keys: Vec<u64>,
