@@ -15,13 +15,17 @@
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
 //! - [`session`]: queues and threads of a live session
 //! - [`offline`]: a session under virtual time
+//! - [`markov`]: the rival of the LSTM, notes after what came before them
+//! - [`evaluation`]: bits per note, and the manner of what is played
 //! - [`commands`]: what can be typed
 //! - [`status`]: what a person wants to know while it runs
 
 pub mod commands;
 pub mod conductor;
 pub mod continuation;
+pub mod evaluation;
 pub mod listener;
+pub mod markov;
 pub mod midi;
 pub mod midi_file;
 pub mod model;

@@ -21,6 +21,7 @@ Examples:
   antiphon jam --connect-from Keystation    and attach to a keyboard
   antiphon jam --headless --seconds 600     play alone for ten minutes and record
   antiphon generate --prime song.mid        go on with a file, without playing
+  antiphon eval model.onnx songs            bits per note on pieces it was not trained on
   antiphon ports                            what there is to attach to
 
 Exit codes: 0 done, 1 failed, 2 wrong flags, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read.";
@@ -35,6 +36,8 @@ pub(super) enum Command {
     Ports(PortsFlags),
     /// Say what a model file holds and how fast it runs here
     Model(ModelFlags),
+    /// Say how many bits a note costs a model on pieces that it was not trained on
+    Eval(EvalFlags),
 }
 
 #[derive(Debug, Args)]
@@ -150,6 +153,58 @@ pub(super) struct ModelFlags {
     pub engine: EngineChoice,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct EvalFlags {
+    /// Model file
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+
+    /// Pieces to evaluate on: a folder with one folder for each style; of a style with train/ and test/, test/ is taken
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+
+    /// Pieces that the baselines learn from; of a style with train/, that part; may be given several times
+    /// [default: the train/ beside each test/ that is taken]
+    #[arg(long, value_name = "FOLDER")]
+    pub train: Vec<PathBuf>,
+
+    /// As JSON: one line for each piece, then one for all
+    #[arg(long)]
+    pub json: bool,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+
+    /// Tell the model each piece's style, where it knows it; otherwise it is told `any`
+    #[arg(long)]
+    pub style_told: bool,
+
+    /// Most training notes that the baselines of a style learn from, 1000 to 100000000
+    #[arg(long, value_name = "N", default_value_t = 1_500_000, value_parser = value_parser!(u32).range(1000..=100_000_000))]
+    pub training_notes: u32,
+
+    /// Continue so many of the pieces, 0 to 10000, and compare the continuations with what people wrote
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(0..=10_000))]
+    pub generate: u32,
+
+    /// How bold the continuations are: 0.01 to 4
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f32,
+
+    /// Continuations draw only from the likeliest choices that together have this probability: 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 0.97, value_parser = probability)]
+    pub top_p: f32,
+
+    /// Seed of the continuations
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Threads to work on, 1 to 64 [default: as many as there are processors, 8 at most]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=64))]
+    pub threads: Option<u8>,
+}
+
 fn engine(text: &str) -> Result<EngineChoice, String> {
     Ok(match text {
         "auto" => EngineChoice::Auto,
@@ -200,6 +255,8 @@ mod tests {
             &["jam", "--channel", "17"],
             &["jam", "--patience-ms", "5"],
             &["jam", "--backend", "usb"],
+            &["eval", "model.onnx"],
+            &["eval", "model.onnx", "songs", "--training-notes", "3"],
             &["generate", "--notes", "0"],
             &["generate", "--notes", "5", "--seconds", "5"],
             &["sing"],

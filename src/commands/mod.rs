@@ -1,5 +1,6 @@
 //! What the `antiphon` command can do, one file each.
 
+mod eval;
 mod flags;
 mod generate;
 mod jam;
@@ -37,7 +38,7 @@ pub enum Exit {
     Port = 5,
     /// The take could not be written.
     Record = 6,
-    /// A MIDI file could not be read.
+    /// A MIDI file could not be read, or a folder holds none.
     MidiFile = 7,
 }
 
@@ -108,6 +109,7 @@ pub fn run(flags: Flags) -> ExitCode {
         Command::Generate(flags) => generate::run(&flags),
         Command::Ports(flags) => ports::run(flags),
         Command::Model(flags) => model::run(&flags),
+        Command::Eval(flags) => eval::run(&flags),
     };
     let exit = result.map_or_else(
         |Failure { exit, sentence }| {

@@ -58,3 +58,24 @@ pub trait NoteModel: Send {
         out: &mut Vec<f32>,
     ) -> Result<(), ModelError>;
 }
+
+/// A model that is lent out, so that several continuations can use one in turn.
+impl<M: NoteModel + ?Sized> NoteModel for &mut M {
+    fn start(&mut self, style: usize) -> Result<ModelState, ModelError> {
+        (**self).start(style)
+    }
+
+    fn advance(&mut self, state: &mut ModelState, note: NoteClasses, style: usize) -> Result<(), ModelError> {
+        (**self).advance(state, note, style)
+    }
+
+    fn logits(
+        &mut self,
+        state: &ModelState,
+        chosen: NoteClasses,
+        attribute: Attribute,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        (**self).logits(state, chosen, attribute, out)
+    }
+}
