@@ -70,3 +70,14 @@ impl Default for Progress {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_shown_only_where_there_are_some() {
+        let shown = [0, 247, 3600, 45_000].map(|seconds| clock(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0:00", "4:07", "1:00:00", "12:30:00"]);
+    }
+}

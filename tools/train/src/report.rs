@@ -21,10 +21,10 @@ const REJECTS_LISTED: usize = 200;
 const PAGE_STYLE: &str = "\
 :root{color-scheme:light dark}body{margin:0 auto;padding:2rem 1.25rem 4rem;max-width:800px;font:16px/1.5 system-ui,sans-serif;\
 background:#fff;color:#1c1e22}h1{font-size:1.7rem;line-height:1.2;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2.5rem 0 .5rem}\
-h3{font-size:1rem;margin:1.5rem 0 .25rem;font-weight:600}p{margin:.4rem 0}.quiet{color:#5b606b}\
+h3{font-size:1rem;margin:1.5rem 0 .25rem;font-weight:600;overflow-wrap:anywhere}p{margin:.4rem 0}.quiet{color:#5b606b}\
 .figures{display:flex;flex-wrap:wrap;gap:.5rem 2.25rem;margin:1.25rem 0 0}.figures div{min-width:6rem}\
 .figures b{display:block;font-size:1.45rem;line-height:1.25;font-weight:600;font-variant-numeric:tabular-nums}.figures span{color:#5b606b;font-size:.85rem}\
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}\
+.wide{overflow-x:auto;margin:.5rem 0 1.25rem}table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}\
 th,td{text-align:right;padding:.3rem .5rem;border-bottom:1px solid #e3e5ea;white-space:nowrap}th{font-weight:600;color:#5b606b}\
 th:first-child,td:first-child{text-align:left;padding-left:0}tr.all td{font-weight:600}table.settings{width:auto}\
 table.settings td:last-child{text-align:left;white-space:normal;overflow-wrap:anywhere}\
@@ -119,7 +119,7 @@ impl Report<'_> {
     fn held_out(&self, page: &mut String) {
         page.push_str("<h2>Held-out pieces</h2>\n");
         if let (Some((before, sentence)), Some(after)) = (self.before, self.table) {
-            let _ = writeln!(page, "<p>{}.</p>", escape(sentence));
+            let _ = writeln!(page, "<p>{}.</p>", escape(&capitalised(sentence)));
             let lines = [("start model", &before.all), ("file written", &after.all)];
             bits_table(page, "", &lines.map(|(name, line)| (name, line, "")));
         }
@@ -216,17 +216,10 @@ impl Report<'_> {
         page.push_str("<div class=\"wide\"><table class=\"settings\">");
         let settings = serde_json::to_value(self.config).unwrap_or_default();
         for (name, value) in settings.as_object().into_iter().flatten() {
-            // Numbers of single width would show digits that nobody typed.
-            let text = match value {
-                serde_json::Value::Null => continue,
-                serde_json::Value::Number(number) if number.is_f64() => {
-                    #[expect(clippy::cast_possible_truncation, reason = "for show, back to what was typed")]
-                    let typed = number.as_f64().unwrap_or_default() as f32;
-                    typed.to_string()
-                }
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+            if value.is_null() {
+                continue;
+            }
+            let text = plain(value);
             let _ = write!(page, "<tr><td>{}</td><td>{}</td></tr>", escape(&name.replace('_', " ")), escape(&text));
         }
         page.push_str("</table></div>\n");
@@ -241,10 +234,12 @@ fn bits_table(page: &mut String, first: &str, lines: &[(&str, &Line, &str)]) {
     );
     for (name, line, class) in lines {
         let BitsPerNote { shift, key, duration, velocity } = line.any;
+        // No piece counts for it.
+        let velocity = if velocity > 0.0 { format!("{velocity:.2}") } else { "&ndash;".into() };
         let _ = write!(
             page,
             "<tr class=\"{class}\"><td>{}</td><td>{}</td><td>{}</td><td>{shift:.2}</td><td>{key:.2}</td><td>{duration:.2}</td>\
-             <td>{velocity:.2}</td><td>{:.3}</td><td>{:.3}</td></tr>",
+             <td>{velocity}</td><td>{:.3}</td><td>{:.3}</td></tr>",
             escape(name),
             thousands(line.pieces as u64),
             thousands(line.notes as u64),
@@ -253,6 +248,31 @@ fn bits_table(page: &mut String, first: &str, lines: &[(&str, &Line, &str)]) {
         );
     }
     page.push_str("</table></div>\n");
+}
+
+/// A setting without brackets and quotation marks.
+fn plain(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        // Numbers of single width would show digits that nobody typed.
+        Value::Number(number) if number.is_f64() => {
+            #[expect(clippy::cast_possible_truncation, reason = "for show, back to what was typed")]
+            let typed = number.as_f64().unwrap_or_default() as f32;
+            typed.to_string()
+        }
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(values) if values.is_empty() => "none".into(),
+        Value::Object(values) => {
+            values.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// `1,234,567`.

@@ -39,7 +39,8 @@ pub fn read(path: &Path) -> Result<Lesson, MidiFileError> {
 /// The file without its answers, if it has tracks of both names.
 fn without_answers(bytes: &[u8]) -> Option<Vec<u8>> {
     // Nearly all files are none of ours, and are not parsed twice.
-    if !bytes.windows(ANSWER.len()).any(|window| window == ANSWER) {
+    let is_answer = |head: &[u8]| head.windows(ANSWER.len()).any(|window| window == ANSWER);
+    if !Chunks(bytes).any(is_answer) {
         return None;
     }
     let mut file = Smf::parse(bytes).ok()?;
@@ -51,6 +52,23 @@ fn without_answers(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut player = Vec::new();
     file.write_std(&mut player).ok()?;
     Some(player)
+}
+
+/// The beginnings of a file's chunks, where a track has its name, as far as their lengths are sound.
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        /// Bytes that are looked at.
+        const HEAD: usize = 64;
+        let (_, rest) = self.0.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (chunk, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        self.0 = rest;
+        Some(&chunk[..chunk.len().min(HEAD)])
+    }
 }
 
 fn name<'a>(track: &[TrackEvent<'a>]) -> Option<&'a [u8]> {

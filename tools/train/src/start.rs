@@ -33,6 +33,9 @@ impl Start {
     /// # Errors
     /// When the file cannot be read or is no model of ours.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
+        if let Err(cause) = std::fs::metadata(path) {
+            return Err(TrainError::File { what: "start from", path: path.to_owned(), cause });
+        }
         let file = ModelFile::read(path).map_err(TrainError::Start)?;
         let model = onnx::Model::decode(file.bytes.as_slice()).unwrap_or_default();
         let tensors = model.graph.unwrap_or_default().initializer.into_iter();

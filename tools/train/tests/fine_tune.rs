@@ -101,11 +101,12 @@ fn a_new_style_begins_as_any_and_all_else_is_the_files() {
 #[test]
 fn flags_that_contradict_the_model_are_refused() {
     let folder = folder_with_a_model();
-    let cases: [(&[&str], i32, &str); 4] = [
+    let cases: [(&[&str], i32, &str); 5] = [
         (&["--hidden", "32"], 2, "--hidden 32 contradicts models/antiphon.onnx, which has 16"),
         (&["--model", "models/antiphon.onnx"], 2, "is not overwritten; name another file with --model"),
         (&["--model", "./models/../models/antiphon.onnx", "--retrain"], 2, "is not overwritten"),
         (&["--from", "mine/evening/1.mid"], 4, "is not an ONNX file"),
+        (&["--from", "models/none.onnx"], 4, "cannot start from models/none.onnx: "),
     ];
     for (flags, code, expected) in cases {
         let mut arguments = vec!["mine"];
