@@ -133,7 +133,7 @@ impl Verdict {
             format!("fine-tuning helped: {fewer:.3} bits per note fewer ({share:.1} %) on {pieces}")
         } else {
             format!(
-                "fine-tuning did not help on {pieces}: the file keeps the start model's weights; more songs or a lower --rate may"
+                "fine-tuning did not help on {pieces}: the file keeps the start model's weights; more songs or a lower --rate may help"
             )
         };
         Self { helped, sentence }
