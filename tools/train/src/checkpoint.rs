@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
+use crate::curve::Point;
 use crate::error::TrainError;
 use crate::trainer::Trainer;
 
@@ -19,7 +20,7 @@ const MAGIC: &[u8; 8] = b"ANTITRN1";
 const DIGEST: usize = 32;
 
 /// What stands beside the weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Settings of the run.
     pub config: Config,
@@ -35,6 +36,12 @@ pub struct Header {
     pub since_best: u32,
     /// Pieces drawn and notes done, each stream.
     pub places: Vec<(u64, usize)>,
+    /// Digest of the model file that training started from.
+    #[serde(default)]
+    pub from_sha256: Option<String>,
+    /// All looks at the held-out pieces.
+    #[serde(default)]
+    pub history: Vec<Point>,
 }
 
 /// Writes a checkpoint; the one before is replaced only when the new one is complete.

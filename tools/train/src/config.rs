@@ -1,7 +1,7 @@
 //! The settings: [`Flags`] is what was typed, [`Config`] what it means.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use antiphon::note_model::Sizes;
 use clap::Parser;
@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
+/// Highest learning rate when training starts from an exported model.
+const FINE_TUNE_RATE: f32 = 0.0005;
+
 /// Trains Antiphon's note model on a folder of MIDI files and exports it as one ONNX file.
 ///
 /// The first-level folders are the styles. A style folder with train/, valid/ and test/ inside is split as they say,
 /// and test/ is never opened; else about a tenth of the pieces is held out. If the model exists already, it is left
-/// alone.
+/// alone. With --from it goes on from an exported model, on your own songs or recorded sessions.
 ///
 /// Exit codes: 0 done or nothing to do, 2 usage, 3 not enough data, 4 cannot read or write a file, 5 training diverged,
 /// 6 the exported file is wrong, 130 interrupted after everything was saved.
@@ -26,58 +29,65 @@ pub struct Flags {
     /// A further folder; may be given several times
     #[arg(long = "folder", value_name = "FOLDER")]
     pub more_folders: Vec<PathBuf>,
-    /// The model file to write; the checkpoint lies beside it [default: models/antiphon.onnx]
+    /// The model file to write; the checkpoint lies beside it [default: models/antiphon.onnx; with --from
+    /// models/FOLDER.onnx]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Fine-tune: start from this exported model, with its sizes and styles, and say at the end whether it helped
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     /// Train anew although the model exists; it is replaced when the new one is ready
     #[arg(long, conflicts_with = "resume")]
     pub retrain: bool,
     /// Go on where an earlier run stopped, from its checkpoint and with its settings
     #[arg(long)]
     pub resume: bool,
+    /// Write no loss curve and no HTML report beside the model
+    #[arg(long)]
+    pub no_report: bool,
     /// LSTM layers, 1 to 8 [default: 2]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8), help_heading = "Network")]
     pub layers: Option<u32>,
     /// Units of each LSTM layer, 8 to 4096 [default: 256]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=4096), help_heading = "Network")]
     pub hidden: Option<u32>,
     /// Units of each of the four heads, 8 to 4096 [default: 128]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=4096), help_heading = "Network")]
     pub head: Option<u32>,
     /// Notes through which errors are led back (truncated back-propagation), 2 to 4096 [default: 128]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=4096), help_heading = "Training")]
     pub sequence: Option<u32>,
     /// Streams trained in parallel, 1 to 4096; best a multiple of 16 times the threads [default: 32]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Training")]
     pub batch: Option<u32>,
     /// Passes through as many notes as there are to train on, 1 to 100000 [default: as many as make 2 million notes,
     /// 3 to 160; with --max-minutes as many as fit]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Training")]
     pub epochs: Option<u32>,
-    /// Highest learning rate, above 0 and up to 1 [default: 0.004]
-    #[arg(long)]
+    /// Highest learning rate, above 0 and up to 1 [default: 0.004; with --from 0.0005]
+    #[arg(long, help_heading = "Training")]
     pub rate: Option<f32>,
     /// Seed of everything random: split, first weights, order, augmentation [default: 1]
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub seed: Option<u64>,
     /// Share of units dropped between layers while training, 0 to 0.9 [default: 0.15]
-    #[arg(long)]
+    #[arg(long, help_heading = "Network")]
     pub dropout: Option<f32>,
     /// Threads; the result does not depend on it [default: as many as there are cores]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Training")]
     pub threads: Option<u32>,
     /// Stop training after this time, with the rate falling accordingly; the best model is exported
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", help_heading = "Training")]
     pub max_minutes: Option<f64>,
     /// Share of the training notes drawn from each style, such as chorale=0.6,folk=0.1; styles not named share the rest
     /// [default: each by its number of notes]
-    #[arg(long, value_name = "STYLE=SHARE,...", value_parser = parse_weights)]
+    #[arg(long, value_name = "STYLE=SHARE,...", value_parser = parse_weights, help_heading = "Training")]
     pub weights: Option<BTreeMap<String, f64>>,
     /// Stop when so many looks at the held-out pieces in a row brought nothing better, 1 to 100000 [default: 20]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Training")]
     pub patience: Option<u32>,
     /// Export a running average of the weights that keeps this share at each step, 0 (none) to 0.9999 [default: 0]
-    #[arg(long, value_name = "DECAY")]
+    #[arg(long, value_name = "DECAY", help_heading = "Training")]
     pub average: Option<f32>,
 }
 
@@ -88,6 +98,8 @@ pub struct Config {
     pub folders: Vec<PathBuf>,
     /// The model file to write.
     pub model: PathBuf,
+    /// The exported model to start from.
+    pub from: Option<PathBuf>,
     /// Sizes of the network.
     pub sizes: Sizes,
     /// Notes of a sequence.
@@ -119,6 +131,7 @@ impl Default for Config {
         Self {
             folders: vec!["mid_songs".into()],
             model: "models/antiphon.onnx".into(),
+            from: None,
             sizes: Sizes { layers: 2, hidden: 256, head: 128 },
             sequence: 128,
             batch: 32,
@@ -144,6 +157,13 @@ impl Config {
         let folders: Vec<PathBuf> = flags.folder.iter().chain(&flags.more_folders).cloned().collect();
         if !folders.is_empty() {
             self.folders = folders;
+        }
+        if let Some(from) = &flags.from {
+            if self.from.is_none() {
+                self.rate = FINE_TUNE_RATE;
+            }
+            self.from = Some(from.clone());
+            self.model = self.fine_tuned_model();
         }
         set(&mut self.model, flags.model.clone());
         set(&mut self.sizes.layers, flags.layers.map(wide));
@@ -175,6 +195,12 @@ impl Config {
         if !(0.0..=0.9999).contains(&self.average) {
             return usage(format!("--average is {}; it must be 0 to 0.9999", self.average));
         }
+        if let Some(from) = self.from.as_deref().filter(|from| is_same_file(from, &self.model)) {
+            return usage(format!(
+                "{} is the model to start from and is not overwritten; name another file with --model",
+                from.display()
+            ));
+        }
         if self.max_minutes.is_some_and(|minutes| !(minutes > 0.0 && minutes.is_finite())) {
             return usage("--max-minutes must be above 0".into());
         }
@@ -184,6 +210,7 @@ impl Config {
     /// The first setting that differs from `other` and decides what is computed: a run cannot go on with another.
     pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
         let same = [
+            ("--from", self.from == other.from),
             ("--layers", self.sizes.layers == other.sizes.layers),
             ("--hidden", self.sizes.hidden == other.sizes.hidden),
             ("--head", self.sizes.head == other.sizes.head),
@@ -196,10 +223,24 @@ impl Config {
         same.into_iter().find(|(_, same)| !same).map(|(flag, _)| flag)
     }
 
+    /// `models/NAME.onnx`, after the first folder.
+    fn fine_tuned_model(&self) -> PathBuf {
+        let folder = self.folders.first().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        let name = folder.as_deref().and_then(Path::file_name).unwrap_or("fine-tuned".as_ref());
+        let mut file = name.to_owned();
+        file.push(".onnx");
+        Path::new("models").join(file)
+    }
+
     /// Where training goes on after a stop: beside the model, `antiphon.onnx` -> `antiphon.checkpoint`.
     pub fn checkpoint(&self) -> PathBuf {
         self.model.with_extension("checkpoint")
     }
+}
+
+/// Whether two paths lead to one file.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 fn set<T>(place: &mut T, typed: Option<T>) {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use antiphon::midi_file::read_notes;
 use antiphon::note::Note;
 use antiphon::note_model::{ANY_STYLE, NoteClasses};
 use rayon::prelude::*;
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::augment::{Character, encode};
 use crate::error::TrainError;
+use crate::sessions::{self, Lesson};
 
 /// Fewest notes that are worth training on.
 pub const FEWEST_NOTES: usize = 20;
@@ -71,10 +71,23 @@ pub struct Dataset {
     pub rejects: Vec<Reject>,
     /// Pieces left out because another file holds the same notes.
     pub doubles: usize,
+    /// Pieces that are recorded sessions, of which only the player's track is learnt.
+    pub sessions: usize,
     /// Whether the end of the only piece stands in for held-out pieces.
     pub cut_one_piece: bool,
     /// SHA-256 of all pieces with style and part, in hexadecimal.
     pub sha256: String,
+}
+
+/// How much there is of a style: pieces and notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StyleCount<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// To train on.
+    pub training: (usize, usize),
+    /// Never trained on.
+    pub held_out: (usize, usize),
 }
 
 /// Which part the folders assign a file to.
@@ -97,31 +110,45 @@ impl Dataset {
     /// # Errors
     /// When a folder cannot be read, or all of them together hold fewer than [`FEWEST_NOTES`] valid notes.
     pub fn read(folders: &[PathBuf], seed: u64) -> Result<Self, TrainError> {
+        Self::read_onto(&[], folders, seed)
+    }
+
+    /// Reads the folders; `known` styles keep their numbers, new ones follow.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`].
+    pub fn read_onto(known: &[String], folders: &[PathBuf], seed: u64) -> Result<Self, TrainError> {
         let mut found = Vec::new();
         for folder in folders {
             find_styles(folder, &mut found)?;
         }
         found.sort_by(|a, b| (a.part, &a.path).cmp(&(b.part, &b.path)));
         let mut dataset = Self { files: found.len(), ..Self::default() };
-        let read: Vec<_> = found.par_iter().map(|file| read_notes(&file.path)).collect();
+        let read: Vec<_> = found.par_iter().map(|file| sessions::read(&file.path)).collect();
 
         let names: BTreeMap<&str, usize> = found.iter().map(|file| (file.style.as_str(), 0)).collect();
-        dataset.styles = vec![ANY_STYLE.to_owned()];
-        let known = names.into_keys().filter(|name| *name != ANY_STYLE);
-        dataset.styles.extend(known.take(MOST_STYLES - 1).map(str::to_owned));
+        dataset.styles = if known.is_empty() { vec![ANY_STYLE.to_owned()] } else { known.to_vec() };
+        let new: Vec<&str> =
+            names.into_keys().filter(|&name| !dataset.styles.iter().any(|known| known == name)).collect();
+        let room = MOST_STYLES.saturating_sub(dataset.styles.len());
+        dataset.styles.extend(new.into_iter().take(room).map(str::to_owned));
 
         let mut seen = HashSet::new();
         let mut pieces = Vec::new();
-        for (file, notes) in found.iter().zip(read) {
+        for (file, lesson) in found.iter().zip(read) {
             let reject = |why: String| Reject { path: file.path.clone(), why };
-            match notes {
+            match lesson {
                 Err(error) => dataset.rejects.push(reject(error.to_string())),
-                Ok(notes) if notes.is_empty() => dataset.rejects.push(reject("holds no notes".into())),
-                Ok(notes) => {
+                Ok(Lesson { notes, is_session }) if notes.is_empty() => {
+                    let why = if is_session { "holds no notes of the player" } else { "holds no notes" };
+                    dataset.rejects.push(reject(why.into()));
+                }
+                Ok(Lesson { notes, is_session }) => {
                     let piece = Piece::new(file, notes, &dataset.styles);
                     // Validation files come first: a piece that is in both parts is never trained on.
                     if seen.insert(piece.digest) {
                         pieces.push((file.part, piece));
+                        dataset.sessions += usize::from(is_session);
                     } else {
                         dataset.doubles += 1;
                     }
@@ -198,6 +225,20 @@ impl Dataset {
         self.training.iter().map(|piece| piece.notes.len()).sum()
     }
 
+    /// The styles that have pieces.
+    pub fn by_style(&self) -> Vec<StyleCount<'_>> {
+        let count = |pieces: &[Piece], number: usize| {
+            let of_style = pieces.iter().filter(|piece| usize::from(piece.style) == number);
+            of_style.fold((0, 0), |(pieces, notes), piece| (pieces + 1, notes + piece.notes.len()))
+        };
+        let styles = self.styles.iter().enumerate().map(|(number, name)| StyleCount {
+            name,
+            training: count(&self.training, number),
+            held_out: count(&self.held_out, number),
+        });
+        styles.filter(|style| style.training.0 + style.held_out.0 > 0).collect()
+    }
+
     /// What was found, for people: rejects first, one line each, then a line for each style.
     pub fn report(&self) -> String {
         let mut text = String::new();
@@ -214,18 +255,18 @@ impl Dataset {
             self.doubles,
             self.rejects.len(),
         );
-        for (number, style) in self.styles.iter().enumerate() {
-            let count = |pieces: &[Piece]| {
-                let of_style = pieces.iter().filter(|piece| usize::from(piece.style) == number);
-                of_style.fold((0, 0), |(pieces, notes), piece| (pieces + 1, notes + piece.notes.len()))
-            };
-            let ((pieces, notes), (held_pieces, held_notes)) = (count(&self.training), count(&self.held_out));
-            if pieces + held_pieces > 0 {
-                let _ = writeln!(
-                    text,
-                    "  style {style}: {pieces} pieces, {notes} notes to train on; {held_pieces} pieces, {held_notes} notes held out"
-                );
-            }
+        for StyleCount { name, training: (pieces, notes), held_out: (held_pieces, held_notes) } in self.by_style() {
+            let _ = writeln!(
+                text,
+                "  style {name}: {pieces} pieces, {notes} notes to train on; {held_pieces} pieces, {held_notes} notes held out"
+            );
+        }
+        if self.sessions > 0 {
+            let _ = writeln!(
+                text,
+                "  {} of the pieces are recorded sessions: only what the player played (track \"You\") is learnt",
+                self.sessions
+            );
         }
         if self.cut_one_piece {
             let _ = writeln!(text, "  there is only one piece: its last tenth is held out, which says little");

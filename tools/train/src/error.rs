@@ -73,6 +73,19 @@ pub enum TrainError {
         /// What is wrong with it.
         why: String,
     },
+    /// The model to start from is of no use.
+    #[error("--from: {0}")]
+    Start(ModelFileError),
+    /// A part of the model to start from does not fit.
+    #[error("--from: {path} cannot be gone on from: its part {part} {what}; name a file that antiphon-train has written", path = .path.display())]
+    StartPart {
+        /// The file.
+        path: PathBuf,
+        /// Which part.
+        part: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Infinite or undefined numbers.
     #[error(
         "the {what} became {value} at step {step}: the training has diverged and was stopped, no model was written; try a lower --rate (it was {rate}){resume}"
@@ -109,7 +122,7 @@ impl TrainError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Folder { .. } | Self::TooFewNotes { .. } => Exit::NoData,
-            Self::File { .. } | Self::Checkpoint { .. } => Exit::Files,
+            Self::File { .. } | Self::Checkpoint { .. } | Self::Start(_) | Self::StartPart { .. } => Exit::Files,
             Self::Diverged { .. } => Exit::Training,
             Self::WrongExport(_) | Self::ModelFile(_) | Self::Model(_) | Self::Engine(_) => Exit::WrongExport,
         }

@@ -5,13 +5,15 @@
 //! # Layout
 //! In the order of the data path:
 //! - [`config`], [`error`]: flags, checked settings, what can go wrong
-//! - [`dataset`], [`augment`], [`streams`], [`batches`]: folders to pieces, to variants, to endless streams, to batches
+//! - [`dataset`], [`sessions`], [`augment`], [`streams`], [`batches`]: folders to pieces, to variants, to endless streams,
+//!   to batches
 //! - [`network`], [`weights`]: the parameters with their shapes and formulas; packed for products
 //! - [`shard`], [`recurrent`], [`heads`]: forward and backward through the network
 //! - [`matrix`], [`activation`], [`simd`], [`random`]: what they are computed with
-//! - [`adam`], [`trainer`], [`checkpoint`]: a step, and going on later
-//! - [`evaluate`], [`export`], [`publish`]: bits per note, the ONNX file, and its check
+//! - [`adam`], [`trainer`], [`checkpoint`], [`start`]: a step, going on later, going on from an exported model
+//! - [`evaluate`], [`held_out`], [`export`], [`publish`]: bits per note, the ONNX file, and its check
 //! - [`train`], [`progress`]: a whole run, and what people see of it
+//! - [`curve`], [`samples`], [`report`], [`picture`]: what is left to look at: loss curve, continuations, an HTML page
 
 pub mod activation;
 pub mod adam;
@@ -19,19 +21,26 @@ pub mod augment;
 pub mod batches;
 pub mod checkpoint;
 pub mod config;
+pub mod curve;
 pub mod dataset;
 pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod heads;
+pub mod held_out;
 pub mod matrix;
 pub mod network;
+pub mod picture;
 pub mod progress;
 pub mod publish;
 pub mod random;
 pub mod recurrent;
+pub mod report;
+pub mod samples;
+pub mod sessions;
 pub mod shard;
 pub mod simd;
+pub mod start;
 pub mod streams;
 pub mod train;
 pub mod trainer;

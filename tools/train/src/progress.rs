@@ -29,8 +29,7 @@ impl Progress {
     /// Shows how far it is: `fraction` in `0.0..=1.0`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a thousand")]
     pub fn show(&mut self, fraction: f64, notes_per_second: f64, left: Duration, loss_bits: f64) {
-        let seconds = left.as_secs();
-        let left = format!("{}:{:02}", seconds / 60, seconds % 60);
+        let left = clock(left);
         let text = format!("{notes_per_second:.0} notes/s, {left} left, training loss {loss_bits:.2} bits");
         if let Some(bar) = &self.bar {
             bar.set_position((fraction.clamp(0.0, 1.0) * 1000.0) as u64);
@@ -57,8 +56,28 @@ impl Progress {
     }
 }
 
+/// `4:07`, `12:30:00`.
+fn clock(time: Duration) -> String {
+    let (hours, minutes, seconds) = (time.as_secs() / 3600, time.as_secs() / 60 % 60, time.as_secs() % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
 impl Default for Progress {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_shown_only_where_there_are_some() {
+        let shown = [0, 247, 3600, 45_000].map(|seconds| clock(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0:00", "4:07", "1:00:00", "12:30:00"]);
     }
 }

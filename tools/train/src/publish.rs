@@ -67,11 +67,7 @@ pub fn publish(
 /// When it cannot be run or differs by more than [`TOLERANCE`].
 pub fn check(path: &Path, weights: &Weights, notes: &[NoteClasses], style: u8) -> Result<Checked, TrainError> {
     let file = ModelFile::read(path)?;
-    // The embedded engine is what every player has; the variable is ONNX Runtime's usual one.
-    let choice = std::env::var_os("ORT_DYLIB_PATH")
-        .filter(|path| !path.is_empty())
-        .map_or(EngineChoice::Embedded, |path| EngineChoice::OnnxRuntime(path.into()));
-    let engine = Engine::start(&choice)?;
+    let engine = Engine::start(&engine_choice())?;
     let mut model = LstmModel::load(&file, &engine)?;
     let own = evaluate::logits(weights, notes, style);
     let mut checked = Checked {
@@ -104,6 +100,13 @@ pub fn check(path: &Path, weights: &Weights, notes: &[NoteClasses], style: u8) -
         )));
     }
     Ok(checked)
+}
+
+/// The embedded engine, which every player has, unless the usual variable of ONNX Runtime names a library.
+pub fn engine_choice() -> EngineChoice {
+    std::env::var_os("ORT_DYLIB_PATH")
+        .filter(|path| !path.is_empty())
+        .map_or(EngineChoice::Embedded, |path| EngineChoice::OnnxRuntime(path.into()))
 }
 
 /// Largest difference; infinite when a number is none or the lengths differ.

@@ -1,19 +1,22 @@
-//! A whole training run, top to bottom: look, read, train, export, check.
+//! A whole training run, top to bottom: look, read, train, export, check, report.
+
+mod finish;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use antiphon::note_model::{BitsPerNote, Boundaries, Description, FORMAT_VERSION, HeldOut};
-use serde_json::json;
+use antiphon::note_model::HeldOut;
 
 use crate::checkpoint::{self, Header};
 use crate::config::{Config, Flags};
+use crate::curve::{self, Point};
 use crate::dataset::{Dataset, Piece};
 use crate::error::{Exit, TrainError};
 use crate::evaluate::{self, Told};
+use crate::held_out::parts;
 use crate::network::Layout;
 use crate::progress::Progress;
-use crate::publish::publish;
+use crate::start::Start;
 use crate::streams::Source;
 use crate::trainer::Trainer;
 use crate::weights::Weights;
@@ -26,8 +29,6 @@ const ROUND_NOTES: (usize, usize) = (50_000, 400_000);
 const GLANCE_NOTES: usize = 60_000;
 /// Of each piece, as many at most: so that the glance sees many pieces.
 const GLANCE_PIECE: usize = 1500;
-/// Longest piece that the exported file is checked on.
-const CHECK_NOTES: usize = 1000;
 /// A checkpoint is written at most so often while all goes well.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// Lowest learning rate, as a share of the highest.
@@ -47,17 +48,27 @@ pub fn run(flags: &Flags, interrupted: &AtomicBool) -> Result<Exit, TrainError> 
     }
     let checkpoint = typed.checkpoint();
     let resumed = if flags.resume { Some(checkpoint::read(&checkpoint)?) } else { None };
-    let config = match &resumed {
+    let mut config = match &resumed {
         Some((header, _)) => header.config.clone().with(flags)?,
         None => typed,
     };
     if let Some(flag) = resumed.as_ref().and_then(|(header, _)| config.first_difference(&header.config)) {
         return Err(TrainError::Usage(format!("{flag} cannot change with --resume; leave it out, or use --retrain")));
     }
+    let start = config.from.as_deref().map(Start::read).transpose()?;
+    if let Some(start) = &start {
+        start.check(flags)?;
+        config.sizes = start.description.sizes;
+        if resumed.as_ref().is_some_and(|(header, _)| header.from_sha256.as_ref() != Some(&start.sha256)) {
+            let why = format!("{} has changed since", start.path.display());
+            return Err(TrainError::Checkpoint { path: checkpoint, why });
+        }
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build();
     let pool = pool.map_err(|error| TrainError::Usage(format!("cannot start {} threads: {error}", config.threads)))?;
     pool.install(|| {
-        let dataset = Dataset::read(&config.folders, config.seed)?;
+        let known = start.as_ref().map_or(&[][..], |start| &start.description.styles);
+        let dataset = Dataset::read_onto(known, &config.folders, config.seed)?;
         print!("{}", dataset.report());
         if let Some((header, _)) = resumed.as_ref().filter(|(header, _)| header.data_sha256 != dataset.sha256) {
             let why =
@@ -67,13 +78,17 @@ pub fn run(flags: &Flags, interrupted: &AtomicBool) -> Result<Exit, TrainError> 
         let layout = Layout::new(config.sizes, dataset.styles.len());
         let source = Source::new(&dataset, &config.weights, config.seed)?;
         let mut run = Run::new(&config, &dataset, Trainer::new(&config, layout, source));
+        if let Some(start) = start {
+            run.start_from(start)?;
+        }
         if let Some((header, floats)) = &resumed {
             run.best = checkpoint::restore(&checkpoint, header, floats, &mut run.trainer)?;
             run.header = Header { config: config.clone(), ..header.clone() };
         }
         drop(resumed);
+        run.has_report = !flags.no_report;
         run.train(interrupted)?;
-        run.export(interrupted.load(Ordering::Relaxed))
+        run.finish(interrupted.load(Ordering::Relaxed))
     })
 }
 
@@ -84,8 +99,12 @@ struct Run<'a> {
     trainer: Trainer<'a>,
     header: Header,
     best: Vec<f32>,
+    /// The model to start from, with its weights as they are laid out here.
+    start: Option<(Start, Vec<f32>)>,
     total_steps: Option<u64>,
     progress: Progress,
+    /// Whether curve and report are written.
+    has_report: bool,
 }
 
 impl<'a> Run<'a> {
@@ -97,16 +116,27 @@ impl<'a> Run<'a> {
             (None, None) => Some((DEFAULT_NOTES / notes).clamp(3, 160)),
         };
         let total_steps = epochs.map(|epochs| (epochs * notes).div_ceil(trainer.notes_per_step()) as u64);
-        let header = Header {
-            config: config.clone(),
-            data_sha256: dataset.sha256.clone(),
-            steps: 0,
-            seconds: 0.0,
-            best: None,
-            since_best: 0,
-            places: Vec::new(),
-        };
-        Self { config, dataset, trainer, header, best: Vec::new(), total_steps, progress: Progress::new() }
+        let header = Header { config: config.clone(), data_sha256: dataset.sha256.clone(), ..Header::default() };
+        let progress = Progress::new();
+        Self {
+            config,
+            dataset,
+            trainer,
+            header,
+            best: Vec::new(),
+            start: None,
+            total_steps,
+            progress,
+            has_report: true,
+        }
+    }
+
+    fn start_from(&mut self, start: Start) -> Result<(), TrainError> {
+        let values = start.values(&self.trainer.weights.layout)?;
+        self.trainer.start_from(&values);
+        self.header.from_sha256 = Some(start.sha256.clone());
+        self.start = Some((start, values));
+        Ok(())
     }
 
     /// How much of the run is done, in `0.0..`, by steps or by time, whichever is further.
@@ -130,17 +160,22 @@ impl<'a> Run<'a> {
         let per_step = self.trainer.notes_per_step();
         let round = self.dataset.training_notes().clamp(ROUND_NOTES.0, ROUND_NOTES.1).div_ceil(per_step) as u64;
         self.progress.say(&self.introduction());
+        if self.start.is_some() && self.trainer.adam.steps == 0 {
+            self.glance(None, 0.0);
+        }
         let begin = Instant::now();
         let before = self.header.seconds;
         let first_step = self.trainer.adam.steps;
         let mut last_saved = Instant::now();
         let mut recent_loss = None;
+        let mut last_rate = 0.0;
         while self.fraction(self.header.seconds) < 1.0 && self.header.since_best < self.config.patience {
             if interrupted.load(Ordering::Relaxed) {
                 break;
             }
             let rate = self.rate(self.fraction(self.header.seconds));
             let step = self.trainer.step(rate);
+            last_rate = rate;
             for (what, value) in [("loss", step.sum()), ("gradient", step.norm)] {
                 if !value.is_finite() {
                     self.progress.finish();
@@ -154,7 +189,7 @@ impl<'a> Run<'a> {
             self.header.seconds = before + spent;
             self.show(first_step, spent, smooth);
             if self.trainer.adam.steps.is_multiple_of(round) {
-                self.glance(smooth);
+                self.glance(Some(smooth), rate);
                 self.header.seconds = before + begin.elapsed().as_secs_f64();
                 if last_saved.elapsed() >= SAVE_EVERY {
                     self.save()?;
@@ -164,7 +199,7 @@ impl<'a> Run<'a> {
         }
         let stopped = interrupted.load(Ordering::Relaxed);
         if !stopped && !self.trainer.adam.steps.is_multiple_of(round) {
-            self.glance(recent_loss.unwrap_or(0.0));
+            self.glance(recent_loss, last_rate);
         }
         self.progress.finish();
         if self.trainer.adam.steps > 0 {
@@ -184,7 +219,10 @@ impl<'a> Run<'a> {
             (None, minutes) => format!("{} minutes", minutes.unwrap_or_default()),
         };
         let start = match self.trainer.adam.steps {
-            0 => String::new(),
+            0 => self
+                .start
+                .as_ref()
+                .map_or(String::new(), |(start, _)| format!(", starting from {}", start.path.display())),
             steps => format!(", going on from step {steps}"),
         };
         format!(
@@ -212,7 +250,7 @@ impl<'a> Run<'a> {
     }
 
     /// A look at part of the held-out pieces; keeps the weights if they are the best so far.
-    fn glance(&mut self, training_bits: f64) {
+    fn glance(&mut self, training_bits: Option<f64>, rate: f32) {
         let mut notes = 0;
         let pieces: Vec<&Piece> = self
             .dataset
@@ -233,7 +271,8 @@ impl<'a> Run<'a> {
         };
         let tally = evaluate::sum(&evaluate::score(weights, &pieces, GLANCE_PIECE, Told::Any));
         let bits = tally.per_note();
-        let is_best = self.header.best.is_none_or(|best| bits.sum() < best.bits_per_note.sum());
+        let is_best =
+            bits.sum().is_finite() && self.header.best.is_none_or(|best| bits.sum() < best.bits_per_note.sum());
         if is_best {
             self.header.best = Some(HeldOut { pieces: pieces.len(), notes: tally.notes[0], bits_per_note: bits });
             self.header.since_best = 0;
@@ -242,8 +281,19 @@ impl<'a> Run<'a> {
         } else {
             self.header.since_best += 1;
         }
+        self.header.history.push(Point {
+            step: self.trainer.adam.steps,
+            seconds: self.header.seconds,
+            notes: self.trainer.adam.steps * self.trainer.notes_per_step() as u64,
+            training: training_bits,
+            held_out: bits,
+            rate,
+            is_best,
+        });
+        let training =
+            training_bits.map_or_else(|| "as it starts".into(), |bits| format!("training loss {bits:6.3} bits"));
         self.progress.say(&format!(
-            "step {:6}  {:5.1} min  training loss {training_bits:6.3} bits  held out {}{}",
+            "step {:6}  {:5.1} min  {training}  held out {}{}",
             self.trainer.adam.steps,
             self.header.seconds / 60.0,
             parts(&bits),
@@ -257,14 +307,18 @@ impl<'a> Run<'a> {
         if self.best.is_empty() {
             self.best = self.trainer.values().to_vec();
         }
-        checkpoint::save(&self.config.checkpoint(), &self.header, &self.trainer, &self.best)
+        checkpoint::save(&self.config.checkpoint(), &self.header, &self.trainer, &self.best)?;
+        if self.has_report && !self.header.history.is_empty() {
+            curve::write(&self.config.model, &self.header.history)?;
+        }
+        Ok(())
     }
 
     fn diverged(&self, what: &'static str, value: f64) -> TrainError {
         let checkpoint = self.config.checkpoint();
         let resume = match checkpoint.exists() {
             true => format!(
-                "; {} holds the last good state: --resume --rate {}",
+                "; {} holds the last good state: go on from it with --resume --rate {:.1e}",
                 checkpoint.display(),
                 self.config.rate / 3.0
             ),
@@ -272,114 +326,4 @@ impl<'a> Run<'a> {
         };
         TrainError::Diverged { what, value, step: self.trainer.adam.steps + 1, rate: self.config.rate, resume }
     }
-
-    /// Measures the best weights on all held-out pieces, writes and checks the model.
-    fn export(mut self, interrupted: bool) -> Result<Exit, TrainError> {
-        let checkpoint = self.config.checkpoint();
-        if interrupted && self.header.best.is_none() {
-            match self.trainer.adam.steps {
-                0 => println!("interrupted before the first step; nothing was written"),
-                steps => println!(
-                    "interrupted at step {steps}; saved {}, --resume goes on; no model was written yet",
-                    checkpoint.display()
-                ),
-            }
-            return Ok(Exit::Interrupted);
-        }
-        let weights = Weights::new(self.trainer.weights.layout.clone(), std::mem::take(&mut self.best));
-        // Whoever interrupts does not want to wait for the whole measurement: the last glance must do.
-        let held_out = match self.header.best.filter(|_| interrupted) {
-            Some(glance) => glance,
-            None => self.measure(&weights),
-        };
-        let description = self.description(held_out);
-        let piece = self.piece_to_check();
-        let notes = &piece.classes[..piece.classes.len().min(CHECK_NOTES)];
-        let checked = publish(&self.config.model, &weights, &description, notes, piece.style)?;
-        println!(
-            "wrote {} ({:.1} MB): {} held out; checked on {} notes with the {} engine, logits differ by {:.1e} whole and {:.1e} stepwise at most",
-            self.config.model.display(),
-            f64::from(u32::try_from(checked.bytes).unwrap_or(u32::MAX)) / 1e6,
-            parts(&held_out.bits_per_note),
-            checked.notes,
-            checked.engine,
-            checked.whole,
-            checked.stepwise,
-        );
-        if interrupted {
-            println!(
-                "interrupted at step {}; saved {}, --resume goes on",
-                self.trainer.adam.steps,
-                checkpoint.display()
-            );
-            return Ok(Exit::Interrupted);
-        }
-        Ok(Exit::Done)
-    }
-
-    /// Bits per note of all held-out pieces, with a line for each style.
-    fn measure(&self, weights: &Weights) -> HeldOut {
-        let pieces: Vec<&Piece> = self.dataset.held_out.iter().collect();
-        let any = evaluate::score(weights, &pieces, usize::MAX, Told::Any);
-        let own = evaluate::score(weights, &pieces, usize::MAX, Told::Own);
-        println!("held-out pieces, bits per note (velocity only where a piece has three or more):");
-        for (number, style) in self.dataset.styles.iter().enumerate() {
-            let of_style = |tallies: &[evaluate::Tally]| {
-                let kept = tallies.iter().zip(&pieces).filter(|(_, piece)| usize::from(piece.style) == number);
-                evaluate::sum(&kept.map(|(tally, _)| *tally).collect::<Vec<_>>())
-            };
-            let (any, own) = (of_style(&any), of_style(&own));
-            if any.notes[0] > 0 {
-                let (notes, any, own) = (any.notes[0], any.per_note(), own.per_note());
-                println!("  {style:28} {notes:8} notes  {}; told the style {:.3}", parts(&any), own.sum());
-            }
-        }
-        let (any, own) = (evaluate::sum(&any), evaluate::sum(&own));
-        println!(
-            "  {:28} {:8} notes  {}; told the style {:.3}",
-            "all",
-            any.notes[0],
-            parts(&any.per_note()),
-            own.per_note().sum()
-        );
-        HeldOut { pieces: pieces.len(), notes: any.notes[0], bits_per_note: any.per_note() }
-    }
-
-    fn description(&self, held_out: HeldOut) -> Description {
-        let config = self.config;
-        let training = json!({
-            "layers": config.sizes.layers, "hidden": config.sizes.hidden, "head": config.sizes.head,
-            "sequence": config.sequence, "batch": config.batch, "rate": config.rate, "seed": config.seed,
-            "dropout": config.dropout, "average": config.average, "weights": config.weights,
-            "epochs": config.epochs, "max_minutes": config.max_minutes,
-            "steps": self.trainer.adam.steps, "minutes": (self.header.seconds / 6.0).round() / 10.0,
-            "training_pieces": self.dataset.training.len(), "training_notes": self.dataset.training_notes(),
-            "trainer": env!("CARGO_PKG_VERSION"),
-        });
-        Description {
-            format_version: FORMAT_VERSION,
-            note_model: Boundaries::ours(),
-            styles: self.dataset.styles.clone(),
-            sizes: config.sizes,
-            training,
-            data_sha256: self.dataset.sha256.clone(),
-            held_out,
-        }
-    }
-
-    /// The longest held-out piece that is not too long, else the first.
-    fn piece_to_check(&self) -> &Piece {
-        let held_out = &self.dataset.held_out;
-        let fitting = held_out.iter().filter(|piece| piece.notes.len() <= CHECK_NOTES);
-        fitting.max_by_key(|piece| piece.notes.len()).unwrap_or(&held_out[0])
-    }
-}
-
-/// `12.345 = shift 3.1 + key 4.2 + duration 3.0 + velocity 2.0`.
-fn parts(bits: &BitsPerNote) -> String {
-    let BitsPerNote { shift, key, duration, velocity } = bits;
-    format!(
-        "{:.3} bits = shift {shift:.2} + key {key:.2} + duration {duration:.2} + velocity {velocity:.2}",
-        bits.sum()
-    )
 }

@@ -89,6 +89,15 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Starts from these parameters instead of random ones.
+    pub fn start_from(&mut self, values: &[f32]) {
+        self.weights.values.copy_from_slice(values);
+        self.weights.pack();
+        if !self.average.is_empty() {
+            self.average.copy_from_slice(values);
+        }
+    }
+
     /// Notes of a step.
     pub fn notes_per_step(&self) -> usize {
         self.batch * self.sequence

@@ -145,4 +145,7 @@ fn an_interrupt_saves_and_leaves() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));
     assert!(text(&output).contains("--resume goes on"), "{}", text(&output));
     assert!(folder.path().join("models/antiphon.checkpoint").exists());
+    // Before the first look there is nothing to report.
+    let was_looked = text(&output).contains("min  training loss");
+    assert_eq!(folder.path().join("models/antiphon.html").exists(), was_looked, "{}", text(&output));
 }

@@ -57,12 +57,9 @@ fn a_resumed_run_ends_with_the_weights_of_an_unbroken_one() {
         if step == 7 {
             let header = Header {
                 config: config.clone(),
-                data_sha256: String::new(),
                 steps: unbroken.adam.steps,
-                seconds: 0.0,
-                best: None,
-                since_best: 0,
                 places: unbroken.places(),
+                ..Header::default()
             };
             let best = unbroken.average.clone();
             checkpoint::save(&path, &header, &unbroken, &best).expect("saved");
