@@ -15,7 +15,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .ci/run
 ARGS =
 
-.PHONY: help jam build test lint audit test-cargo test-jack test-alsa train songs setup setup-test
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-alsa train songs setup setup-test
 .NOTPARALLEL:
 
 help: ## this table
@@ -26,12 +26,12 @@ help: ## this table
 jam: build ## play: set up what is missing, build, run `antiphon jam`; ARGS="--seed 7" passes options on
 	@tools/foreground.sh $(RELEASE)/antiphon jam $(ARGS)
 
-build: setup ## build `antiphon` and `antiphon-train`
+build: setup checkout ## build `antiphon` and `antiphon-train`
 	cargo build $(CARGO_FLAGS)
 
 test: setup-test lint test-cargo test-alsa ## everything: lint, all tests, on JACK and on ALSA where the machine can
 
-lint: setup ## formatting, clippy, licences, shell scripts
+lint: setup checkout ## formatting, clippy, licences, shell scripts
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then set -x; cargo deny --offline check licenses bans sources; \
@@ -42,10 +42,10 @@ lint: setup ## formatting, clippy, licences, shell scripts
 audit: ## known weaknesses in dependencies (cargo deny; needs the network)
 	cargo deny check advisories
 
-test-cargo: setup ## unit and integration tests, the one on a JACK server among them
+test-cargo: setup checkout ## unit and integration tests, the one on a JACK server among them
 	cargo test $(CARGO_FLAGS)
 
-test-jack: setup ## only the session on a JACK server, with its figures
+test-jack: setup checkout ## only the session on a JACK server, with its figures
 	cargo test $(CARGO_FLAGS) --test jack_session -- --nocapture
 
 test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
@@ -56,6 +56,13 @@ train: build ## train the model on mid_songs; ARGS passes options on
 
 songs: ## render mid_songs/*/*.abc to .mid (needs abc2midi)
 	tools/render-songs.sh $(ARGS)
+
+# Cargo tells checkouts that share a target directory apart by the times of their files alone, and may take what another
+# one has built for its own. So a change of checkout begins with our two packages built anew; the dependencies stay.
+checkout:
+	@if [ "$$(cat '$(CARGO_TARGET_DIR)/checkout' 2>/dev/null)" != '$(CURDIR)' ]; then \
+	  cargo clean --release --locked -p antiphon -p antiphon-train >/dev/null 2>&1 || true; \
+	  mkdir -p '$(CARGO_TARGET_DIR)' && echo '$(CURDIR)' >'$(CARGO_TARGET_DIR)/checkout'; fi
 
 setup: ## install what the build needs (Debian, Ubuntu; elsewhere it says what is missing)
 	@tools/setup.sh
