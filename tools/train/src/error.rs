@@ -73,6 +73,14 @@ pub enum TrainError {
         /// What is wrong with it.
         why: String,
     },
+    /// A file of weights is of no use.
+    #[error("cannot take the weights of {path}: {why}", path = .path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Infinite or undefined numbers.
     #[error(
         "the {what} became {value} at step {step}: the training has diverged and was stopped, no model was written; try a lower --rate (it was {rate}){resume}"
@@ -109,7 +117,7 @@ impl TrainError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Folder { .. } | Self::TooFewNotes { .. } => Exit::NoData,
-            Self::File { .. } | Self::Checkpoint { .. } => Exit::Files,
+            Self::File { .. } | Self::Checkpoint { .. } | Self::Weights { .. } => Exit::Files,
             Self::Diverged { .. } => Exit::Training,
             Self::WrongExport(_) | Self::ModelFile(_) | Self::Model(_) | Self::Engine(_) => Exit::WrongExport,
         }

@@ -10,7 +10,7 @@
 //! - [`shard`], [`recurrent`], [`heads`]: forward and backward through the network
 //! - [`matrix`], [`activation`], [`simd`], [`random`]: what they are computed with
 //! - [`adam`], [`trainer`], [`checkpoint`]: a step, and going on later
-//! - [`evaluate`], [`export`], [`publish`]: bits per note, the ONNX file, and its check
+//! - [`evaluate`], [`export`], [`publish`], [`import`]: bits per note, the ONNX file, its check, and back to weights
 //! - [`train`], [`progress`]: a whole run, and what people see of it
 
 pub mod activation;
@@ -24,6 +24,7 @@ pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod heads;
+pub mod import;
 pub mod matrix;
 pub mod network;
 pub mod progress;
