@@ -12,12 +12,14 @@
 //! - [`adam`], [`trainer`], [`checkpoint`]: a step, and going on later
 //! - [`evaluate`], [`export`], [`publish`], [`import`]: bits per note, the ONNX file, its check, and back to weights
 //! - [`train`], [`progress`]: a whole run, and what people see of it
+//! - [`commands`], [`tensors`]: to and from the PyTorch trainer
 
 pub mod activation;
 pub mod adam;
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
+pub mod commands;
 pub mod config;
 pub mod dataset;
 pub mod error;
@@ -34,6 +36,7 @@ pub mod recurrent;
 pub mod shard;
 pub mod simd;
 pub mod streams;
+pub mod tensors;
 pub mod train;
 pub mod trainer;
 pub mod weights;
