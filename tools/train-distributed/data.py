@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from model import Batch
 
@@ -22,6 +22,14 @@ FROM_THE_BEGINNING = 0.25  # how often the entrance is the piece's beginning nev
 STYLE_DROPPED = 0.25  # how often the style is hidden, so that the model also plays when none is chosen
 ONSET_DEVIATION_US = 6000.0  # of a humanised onset from the score's
 VELOCITIES_PER_BIN = 4
+
+
+def opened(path: str | Path, framework: str) -> safe_open:
+    """A safetensors file, or a sentence."""
+    try:
+        return safe_open(path, framework=framework)
+    except (OSError, SafetensorError) as error:
+        raise SystemExit(f"cannot read {path}: {error}") from None
 
 
 @dataclass
@@ -41,7 +49,7 @@ class Dataset:
     """The whole file in memory: 18 bytes a note."""
 
     def __init__(self, path: str | Path) -> None:
-        with safe_open(path, framework="numpy") as file:
+        with opened(path, "numpy") as file:
             description = json.loads((file.metadata() or {}).get("antiphon", "{}"))
             if description.get("content") != "notes" or description.get("format_version") != VERSION:
                 raise SystemExit(f"{path} is no data set of version {VERSION}: make one with `antiphon-train encode`")

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data import Dataset
+from data import Dataset, opened
 from model import ATTRIBUTES, State
 from settings import Settings
 
@@ -20,7 +19,7 @@ CHECKPOINT_VERSION = 1
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
+    with opened(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}
 
 
