@@ -13,7 +13,7 @@ use std::time::Duration;
 use daemon::{Daemon, Signal};
 use jack::Frames;
 use pianist::{MILLISECOND, Pianist, Voice};
-use server::with_jack_server;
+use server::{say, with_jack_server};
 
 /// Generous, because the machine may be busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -127,13 +127,20 @@ fn check_recording(path: &Path, pianist: &Pianist) {
     assert!(voices.iter().any(|voice| sorted(voice) == heard), "no track has the answer's keys {heard:?}: {voices:?}");
     assert_eq!(voices.len(), 2, "one track for the human, one for the answer");
 
-    // From note to note: an overrun of the server loses frames, so over a whole session frames fall behind real time.
+    // From note to note, and at the median: an overrun of the server on a busy machine loses frames, so there frames
+    // fall behind real time.
     let ons = pianist.note_ons(Voice::Human);
-    for (messages, notes) in ons.windows(2).zip(human.windows(2)) {
-        let played = f64::from(messages[1].frame - messages[0].frame) / 48_000.0;
-        let recorded = notes[1].0 - notes[0].0;
-        assert!((played - recorded).abs() < 0.015, "{played} s were played between two notes, {recorded} s recorded");
-    }
+    let pairs = ons.windows(2).zip(human.windows(2));
+    let mut errors: Vec<f64> = pairs
+        .map(|(messages, notes)| {
+            let played = f64::from(messages[1].frame - messages[0].frame) / 48_000.0;
+            (played - (notes[1].0 - notes[0].0)).abs()
+        })
+        .collect();
+    errors.sort_by(f64::total_cmp);
+    let median = errors[errors.len() / 2];
+    say(&format!("from note to note the recording errs by {:.2} ms at the median", 1000.0 * median));
+    assert!(median < 0.002, "the time between notes is recorded wrong: {errors:?}");
     recording::check_with_midicsv(path);
 
     let read_back = antiphon::midi_file::read_notes(path).expect("antiphon reads its own recording");

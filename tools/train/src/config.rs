@@ -7,6 +7,7 @@ use antiphon::note_model::Sizes;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
+use crate::commands::Command;
 use crate::error::TrainError;
 
 /// Highest learning rate when training starts from an exported model.
@@ -21,7 +22,7 @@ const FINE_TUNE_RATE: f32 = 0.0005;
 /// Exit codes: 0 done or nothing to do, 2 usage, 3 not enough data, 4 cannot read or write a file, 5 training diverged,
 /// 6 the exported file is wrong, 130 interrupted after everything was saved.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "antiphon-train", version)]
+#[command(name = "antiphon-train", version, args_conflicts_with_subcommands = true)]
 pub struct Flags {
     /// Folder of .mid files, read with its subfolders [default: mid_songs]
     #[arg(value_name = "FOLDER")]
@@ -89,6 +90,9 @@ pub struct Flags {
     /// Export a running average of the weights that keeps this share at each step, 0 (none) to 0.9999 [default: 0]
     #[arg(long, value_name = "DECAY", help_heading = "Training")]
     pub average: Option<f32>,
+    /// What to do instead of training.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
 /// The checked settings.

@@ -73,18 +73,16 @@ pub enum TrainError {
         /// What is wrong with it.
         why: String,
     },
-    /// The model to start from is of no use.
-    #[error("--from: {0}")]
-    Start(ModelFileError),
-    /// A part of the model to start from does not fit.
-    #[error("--from: {path} cannot be gone on from: its part {part} {what}; name a file that antiphon-train has written", path = .path.display())]
-    StartPart {
+    /// A model file whose weights were wanted is of no use.
+    #[error(transparent)]
+    Unusable(ModelFileError),
+    /// A file of weights is of no use.
+    #[error("cannot take the weights of {path}: {why}", path = .path.display())]
+    Weights {
         /// The file.
         path: PathBuf,
-        /// Which part.
-        part: String,
         /// What is wrong with it.
-        what: String,
+        why: String,
     },
     /// Infinite or undefined numbers.
     #[error(
@@ -122,7 +120,7 @@ impl TrainError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Folder { .. } | Self::TooFewNotes { .. } => Exit::NoData,
-            Self::File { .. } | Self::Checkpoint { .. } | Self::Start(_) | Self::StartPart { .. } => Exit::Files,
+            Self::File { .. } | Self::Checkpoint { .. } | Self::Unusable(_) | Self::Weights { .. } => Exit::Files,
             Self::Diverged { .. } => Exit::Training,
             Self::WrongExport(_) | Self::ModelFile(_) | Self::Model(_) | Self::Engine(_) => Exit::WrongExport,
         }

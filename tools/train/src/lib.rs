@@ -11,15 +11,17 @@
 //! - [`shard`], [`recurrent`], [`heads`]: forward and backward through the network
 //! - [`matrix`], [`activation`], [`simd`], [`random`]: what they are computed with
 //! - [`adam`], [`trainer`], [`checkpoint`], [`start`]: a step, going on later, going on from an exported model
-//! - [`evaluate`], [`held_out`], [`export`], [`publish`]: bits per note, the ONNX file, and its check
+//! - [`evaluate`], [`held_out`], [`export`], [`publish`], [`import`]: bits per note, the ONNX file, its check, and back
 //! - [`train`], [`progress`]: a whole run, and what people see of it
 //! - [`curve`], [`samples`], [`report`], [`picture`]: what is left to look at: loss curve, continuations, an HTML page
+//! - [`commands`], [`tensors`]: to and from the PyTorch trainer
 
 pub mod activation;
 pub mod adam;
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
+pub mod commands;
 pub mod config;
 pub mod curve;
 pub mod dataset;
@@ -28,6 +30,7 @@ pub mod evaluate;
 pub mod export;
 pub mod heads;
 pub mod held_out;
+pub mod import;
 pub mod matrix;
 pub mod network;
 pub mod picture;
@@ -42,6 +45,7 @@ pub mod shard;
 pub mod simd;
 pub mod start;
 pub mod streams;
+pub mod tensors;
 pub mod train;
 pub mod trainer;
 pub mod weights;

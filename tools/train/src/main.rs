@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use antiphon_train::commands;
 use antiphon_train::config::Flags;
 use antiphon_train::error::Exit;
 use antiphon_train::train;
@@ -23,7 +24,11 @@ fn main() -> ExitCode {
             eprintln!("antiphon-train: Ctrl-C will not save: {error}");
         }
     }
-    let exit = train::run(&flags, &interrupted).unwrap_or_else(|error| {
+    let done = match &flags.command {
+        Some(command) => commands::run(command),
+        None => train::run(&flags, &interrupted),
+    };
+    let exit = done.unwrap_or_else(|error| {
         eprintln!("antiphon-train: {error}");
         error.exit()
     });

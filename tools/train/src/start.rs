@@ -1,19 +1,16 @@
 //! Fine-tuning: the weights of an exported model as a start, and whether going on from there has helped.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use antiphon::model::ModelFile;
-use antiphon::model::onnx_proto::{self as onnx, element};
 use antiphon::note_model::Description;
-use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::config::Flags;
 use crate::error::TrainError;
 use crate::held_out::{Table, parts};
-use crate::network::{Layout, Slot};
+use crate::import::weights_from_onnx;
+use crate::network::Layout;
 
 /// An exported model to start from.
 #[derive(Clone, Debug)]
@@ -24,7 +21,8 @@ pub struct Start {
     pub description: Description,
     /// Digest of the file, in hexadecimal.
     pub sha256: String,
-    tensors: HashMap<String, onnx::Tensor>,
+    layout: Layout,
+    weights: Vec<f32>,
 }
 
 impl Start {
@@ -33,18 +31,17 @@ impl Start {
     /// # Errors
     /// When the file cannot be read or is no model of ours.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        if let Err(cause) = std::fs::metadata(path) {
-            return Err(TrainError::File { what: "start from", path: path.to_owned(), cause });
-        }
-        let file = ModelFile::read(path).map_err(TrainError::Start)?;
-        let model = onnx::Model::decode(file.bytes.as_slice()).unwrap_or_default();
-        let tensors = model.graph.unwrap_or_default().initializer.into_iter();
-        let named = tensors.filter_map(|tensor| tensor.name.clone().map(|name| (name, tensor)));
-        let sha256 = Sha256::digest(&file.bytes).iter().fold(String::new(), |mut text, byte| {
+        let bytes = std::fs::read(path).map_err(|cause| TrainError::File {
+            what: "start from",
+            path: path.to_owned(),
+            cause,
+        })?;
+        let (layout, weights, description) = weights_from_onnx(path)?;
+        let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        Ok(Self { path: path.to_owned(), description: file.description, sha256, tensors: named.collect() })
+        Ok(Self { path: path.to_owned(), description, sha256, layout, weights })
     }
 
     /// Refuses sizes that were typed and are not the file's.
@@ -69,46 +66,20 @@ impl Start {
         Ok(())
     }
 
-    /// The weights, laid out as `layout` says. A style that the file does not know begins as `any`.
-    ///
-    /// # Errors
-    /// When the file lacks a part or has one of another size.
-    pub fn values(&self, layout: &Layout) -> Result<Vec<f32>, TrainError> {
+    /// The weights, laid out as `layout` says: of the same sizes, perhaps with more styles. A style that the file does
+    /// not know begins as `any`.
+    pub fn values(&self, layout: &Layout) -> Vec<f32> {
         let mut values = vec![0.0; layout.total];
-        for (name, slot) in layout.named() {
-            let found = self.floats(&name)?;
-            let place = slot.of_mut(&mut values);
-            if name == "embedding.style" {
-                let known = Slot { rows: self.description.styles.len().min(slot.rows), ..slot }.len();
-                let found = found.get(..known).ok_or_else(|| self.refusal(&name, "is of another size"))?;
-                place[..known].copy_from_slice(found);
-                for row in place[known..].chunks_exact_mut(slot.cols) {
-                    row.copy_from_slice(&found[..slot.cols]);
-                }
-            } else if name.starts_with("lstm.") && name.ends_with(".b") && found.len() == 2 * place.len() {
-                // ONNX adds two bias vectors, the network here has one.
-                let (input, recurrent) = found.split_at(place.len());
-                for ((value, a), b) in place.iter_mut().zip(input).zip(recurrent) {
-                    *value = a + b;
-                }
-            } else if found.len() == place.len() {
-                place.copy_from_slice(&found);
-            } else {
-                return Err(self.refusal(&name, "is of another size"));
+        for ((_, own), (_, place)) in self.layout.named().into_iter().zip(layout.named()) {
+            let own = own.of(&self.weights);
+            let (known, new) = place.of_mut(&mut values).split_at_mut(own.len());
+            known.copy_from_slice(own);
+            // Only the table of styles may be longer.
+            for row in new.chunks_exact_mut(place.cols) {
+                row.copy_from_slice(&own[..place.cols]);
             }
         }
-        Ok(values)
-    }
-
-    fn floats(&self, name: &str) -> Result<Vec<f32>, TrainError> {
-        let tensor = self.tensors.get(name).ok_or_else(|| self.refusal(name, "is missing"))?;
-        let bytes = tensor.raw_data.as_deref().filter(|_| tensor.data_type == Some(element::FLOAT));
-        let bytes = bytes.ok_or_else(|| self.refusal(name, "is not kept as 32-bit numbers"))?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
-    }
-
-    fn refusal(&self, name: &str, what: &str) -> TrainError {
-        TrainError::StartPart { path: self.path.clone(), part: name.to_owned(), what: what.to_owned() }
+        values
     }
 }
 

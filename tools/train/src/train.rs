@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
     }
 
     fn start_from(&mut self, start: Start) -> Result<(), TrainError> {
-        let values = start.values(&self.trainer.weights.layout)?;
+        let values = start.values(&self.trainer.weights.layout);
         self.trainer.start_from(&values);
         self.header.from_sha256 = Some(start.sha256.clone());
         self.start = Some((start, values));

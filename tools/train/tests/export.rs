@@ -7,6 +7,7 @@ mod common;
 use antiphon::model::ModelFile;
 use antiphon::note_model::{Boundaries, Description, FORMAT_VERSION, HeldOut, Sizes};
 use antiphon_train::augment::encode;
+use antiphon_train::import::weights_from_onnx;
 use antiphon_train::network::Layout;
 use antiphon_train::publish::{TOLERANCE, check, publish};
 use antiphon_train::random::Draws;
@@ -39,6 +40,9 @@ fn whole_and_stepwise_the_file_computes_what_the_trainer_computes() {
         assert!(checked.whole < TOLERANCE && checked.stepwise < TOLERANCE, "{checked:?}");
         let file = ModelFile::read(&path).expect("the instrument reads it");
         assert_eq!(file.description, description(sizes));
+        let (_, values, described) = weights_from_onnx(&path).expect("and the trainer reads its weights back");
+        assert_eq!(values, weights.values);
+        assert_eq!(described, description(sizes));
     }
 }
 

@@ -76,7 +76,7 @@ fn where_it_does_not_help_the_start_models_weights_are_kept() {
     assert!(text(&output).contains("fine-tuning did not help"), "{}", text(&output));
     let (before, after) = (read(folder, "models/antiphon.onnx"), read(folder, "new.onnx"));
     let layout = Layout::new(before.description.sizes, after.description.styles.len());
-    assert!(before.values(&layout).expect("weights") == after.values(&layout).expect("weights"));
+    assert!(before.values(&layout) == after.values(&layout));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_new_style_begins_as_any_and_all_else_is_the_files() {
     let start = read(folder.path(), "models/antiphon.onnx");
     let own = Layout::new(start.description.sizes, 2);
     let wider = Layout::new(start.description.sizes, 4);
-    let (own_values, values) = (start.values(&own).expect("weights"), start.values(&wider).expect("weights"));
+    let (own_values, values) = (start.values(&own), start.values(&wider));
     for ((name, slot), (_, wide)) in own.named().into_iter().zip(wider.named()) {
         let (old, new) = (slot.of(&own_values), wide.of(&values));
         assert_eq!(old, &new[..old.len()], "{name}");
@@ -93,9 +93,6 @@ fn a_new_style_begins_as_any_and_all_else_is_the_files() {
             assert_eq!(row, &old[..wide.cols], "{name}: a new style is a copy of any");
         }
     }
-    let other = antiphon::note_model::Sizes { hidden: 24, ..start.description.sizes };
-    let error = start.values(&Layout::new(other, 2)).expect_err("another size");
-    assert!(error.to_string().contains("is of another size"), "{error}");
 }
 
 #[test]
