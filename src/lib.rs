@@ -10,7 +10,7 @@
 //! - [`continuation`]: what has been played, the model's state after it, the next note
 //! - [`conductor`]: whose turn it is, and the plan
 //! - [`player`]: due order and note debts
-//! - [`recorder`]: both voices to a `.mid` file
+//! - [`take`], [`recorder`]: what has been played, and both voices to a `.mid` file
 //! - [`midi_file`]: `.mid` files to notes and back
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
 //! - [`session`]: queues and threads of a live session
@@ -38,4 +38,5 @@ pub mod recorder;
 pub mod sampler;
 pub mod session;
 pub mod status;
+pub mod take;
 pub mod time;

@@ -7,7 +7,7 @@ use crate::conductor::{Action, Conductor};
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::player::Player;
-use crate::recorder::Happening;
+use crate::take::Happening;
 use crate::time::SessionTime;
 
 /// Runs a session from its beginning to `until`, or until `stopped` says so. `input` is in time order. At the end, what

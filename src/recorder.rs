@@ -15,11 +15,9 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use jiff::{Timestamp, tz::TimeZone};
 use thiserror::Error;
 
-use crate::conductor::Turn;
-use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
-use crate::midi_file::{MidiFileError, Score, Track, write};
+use crate::midi_file::MidiFileError;
 use crate::status::Status;
-use crate::time::SessionTime;
+use crate::take::{Happening, Take};
 
 /// How often the file is written while something new happens.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -27,22 +25,6 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How often the recorder looks for news. It looks instead of being woken, so that handing something to it never
 /// makes a system call.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Something that happened in a session, for its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// The human sent this.
-    Human(TimedMessage),
-    /// Antiphon sent this.
-    Ai(TimedMessage),
-    /// The turn changed.
-    Turn {
-        /// When.
-        at: SessionTime,
-        /// Whose it is now.
-        turn: Turn,
-    },
-}
 
 /// Why a take could not be written.
 #[derive(Debug, Error)]
@@ -79,65 +61,6 @@ pub enum RecordError {
         /// What is too long.
         cause: MidiFileError,
     },
-}
-
-/// What has been played so far.
-#[derive(Debug, Default)]
-pub struct Take {
-    human: Vec<TimedMessage>,
-    ai: Vec<TimedMessage>,
-    markers: Vec<(SessionTime, String)>,
-}
-
-impl Take {
-    /// Adds what happened.
-    pub fn add(&mut self, happening: Happening) {
-        match happening {
-            Happening::Human(message) => self.human.push(message),
-            Happening::Ai(message) => self.ai.push(message),
-            Happening::Turn { at, turn: Turn::Ai } => self.markers.push((at, "Antiphon answers".into())),
-            Happening::Turn { at, turn: Turn::Human } => self.markers.push((at, "You play".into())),
-        }
-    }
-
-    /// Whether nothing was played.
-    pub fn is_empty(&self) -> bool {
-        self.human.is_empty() && self.ai.is_empty()
-    }
-
-    /// The take as a MIDI file of type 1: tempo map and markers, the human, the answer. Notes that still sound end
-    /// with the last thing that was played.
-    ///
-    /// # Errors
-    /// When it is too long for a MIDI file.
-    pub fn to_midi(&self) -> Result<Vec<u8>, MidiFileError> {
-        let end = self.human.iter().chain(&self.ai).map(|last| last.time).max().unwrap_or_default();
-        let voices = [("You", closed(&self.human, end)), ("Antiphon", closed(&self.ai, end))];
-        let tracks = voices.iter().map(|(name, messages)| {
-            Track::of_messages(name, messages.iter().map(|timed| (timed.time, timed.message.as_bytes())))
-        });
-        write(&Score { markers: &self.markers, tracks: tracks.collect(), ..Score::default() })
-    }
-}
-
-/// The messages in time order, with a note-off at `end` for each note that still sounds.
-fn closed(messages: &[TimedMessage], end: SessionTime) -> Vec<TimedMessage> {
-    let mut closed = messages.to_vec();
-    closed.sort_by_key(|timed| timed.time);
-    let mut sounding = [[false; 128]; 16];
-    for timed in &closed {
-        match timed.message.event() {
-            MidiEvent::NoteOn { channel, key, .. } => sounding[usize::from(channel)][usize::from(key)] = true,
-            MidiEvent::NoteOff { channel, key } => sounding[usize::from(channel)][usize::from(key)] = false,
-            _ => {}
-        }
-    }
-    for (channel, keys) in (0..).zip(sounding) {
-        for (key, _) in (0..).zip(keys).filter(|(_, sounds)| *sounds) {
-            closed.push(TimedMessage { time: end, message: ShortMessage::note_off(channel, key) });
-        }
-    }
-    closed
 }
 
 /// Writes a finished take to `path`. An earlier one is moved aside, and its new name given back.
@@ -333,7 +256,9 @@ fn keep_elsewhere(path: PathBuf, take: &Take, cause: io::Error) -> RecordError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::midi::{ShortMessage, TimedMessage};
     use crate::midi_file::read_notes_from_bytes;
+    use crate::time::SessionTime;
 
     fn on(ms: u64, key: u8) -> TimedMessage {
         TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_on(0, key, 70) }
@@ -341,23 +266,6 @@ mod tests {
 
     fn off(ms: u64, key: u8) -> TimedMessage {
         TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_off(0, key) }
-    }
-
-    #[test]
-    fn both_voices_are_in_the_file_and_notes_that_sound_are_closed() {
-        let mut take = Take::default();
-        take.add(Happening::Human(on(0, 60)));
-        take.add(Happening::Human(off(500, 60)));
-        take.add(Happening::Turn { at: SessionTime::from_micros(900_000), turn: Turn::Ai });
-        take.add(Happening::Ai(on(1000, 64)));
-        take.add(Happening::Ai(on(1500, 65)));
-        take.add(Happening::Ai(off(2000, 65)));
-        let bytes = take.to_midi().expect("short");
-        let notes = read_notes_from_bytes(&bytes).expect("whole");
-        let seen: Vec<_> =
-            notes.iter().map(|n| (n.key, n.onset.as_micros() / 1000, (n.duration.as_micros() + 500) / 1000)).collect();
-        assert_eq!(seen, [(60, 0, 500), (64, 1000, 1000), (65, 1500, 500)]);
-        assert!(bytes.windows(16).any(|window| window == b"Antiphon answers"));
     }
 
     #[test]

@@ -19,8 +19,9 @@ use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::player::{Player, PlayerCommand};
 use crate::ports::{self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PlayerLink, PortError, Wiring};
-use crate::recorder::{Happening, RecordError, Recorder, Take};
+use crate::recorder::{RecordError, Recorder};
 use crate::status::Status;
+use crate::take::{Happening, Take};
 use crate::time::{Clock, SessionTime};
 
 /// Human messages that may wait for the conductor: a second of MIDI at its full rate on three cables. When it is

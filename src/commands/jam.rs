@@ -20,9 +20,10 @@ use crate::model::LstmModel;
 use crate::offline;
 use crate::player::Player;
 use crate::ports::{Attachments, Backend};
-use crate::recorder::{RecordError, Take, write_take};
+use crate::recorder::{RecordError, write_take};
 use crate::session::{LiveSession, LiveSettings};
 use crate::status::Status;
+use crate::take::Take;
 use crate::time::{Clock, SessionDuration, SessionTime};
 
 /// What plays the human where there is no MIDI system and no file is named.

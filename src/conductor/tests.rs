@@ -3,8 +3,8 @@ use crate::midi::{TimedMessage, key_name};
 use crate::model::toy::ToyModel;
 use crate::offline;
 use crate::player::Player;
-use crate::recorder::Happening;
 use crate::sampler::{Sampler, Sampling};
+use crate::take::Happening;
 
 fn at(ms: u64) -> SessionTime {
     SessionTime::from_micros(ms * 1000)

@@ -21,8 +21,8 @@ use super::{
 use crate::conductor::LEAD;
 use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
-use crate::recorder::Happening;
 use crate::status::Status;
+use crate::take::Happening;
 use crate::time::{Clock, SessionDuration, SessionTime};
 
 pub(super) const NAME: &str = "JACK";

@@ -20,8 +20,8 @@ pub use player_thread::{Order, PlayerThread};
 use crate::conductor::LEAD;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{Player, PlayerCommand};
-use crate::recorder::Happening;
 use crate::status::Status;
+use crate::take::Happening;
 use crate::time::{Clock, SessionDuration, SessionTime};
 
 /// The name under which other programs see us.

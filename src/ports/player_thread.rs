@@ -11,8 +11,8 @@ use super::PortError;
 use super::realtime;
 use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
-use crate::recorder::Happening;
 use crate::status::Status;
+use crate::take::Happening;
 use crate::time::{Clock, SessionTime};
 
 /// Orders that may wait: a whole plan, and as much again for cancellations.
