@@ -21,6 +21,8 @@ pub struct Status {
     pub input_dropped: AtomicU64,
     /// Notes that were not planned because the player's queue was full.
     pub plan_dropped: AtomicU64,
+    /// Notes that the player refused because too many waited.
+    pub plan_refused: AtomicU64,
     /// Messages that the recorder's queue had no place for.
     pub record_dropped: AtomicU64,
     /// Times at which the plan had run dry and was started again from the clock.
@@ -71,6 +73,7 @@ impl Default for Status {
             ai_turn: AtomicBool::new(false),
             input_dropped: AtomicU64::new(0),
             plan_dropped: AtomicU64::new(0),
+            plan_refused: AtomicU64::new(0),
             record_dropped: AtomicU64::new(0),
             late: AtomicU64::new(0),
             write_failed: AtomicU64::new(0),
@@ -111,6 +114,7 @@ impl Status {
         let counters = [
             (&self.input_dropped, "input messages dropped"),
             (&self.plan_dropped, "planned notes dropped"),
+            (&self.plan_refused, "planned notes refused"),
             (&self.late, "times late"),
             (&self.send_failed, "messages not sent"),
             (&self.record_dropped, "messages not recorded"),

@@ -245,7 +245,7 @@ impl Process {
             let end = time_of(frames) - SessionDuration::from_micros(1);
             self.player.play(end, |time, message| out.send(time, message));
         }
-        self.status.plan_dropped.store(self.player.refused(), Relaxed);
+        self.status.plan_refused.store(self.player.refused(), Relaxed);
     }
 }
 

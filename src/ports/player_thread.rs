@@ -161,17 +161,13 @@ impl Performance {
             match order {
                 Ok(Order::Command(command)) => {
                     self.player.command(command, self.clock.now(), |time, message| self.wires.send(time, message));
-                    self.status_of_queue();
+                    self.wires.status.plan_refused.store(self.player.refused(), Relaxed);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Dropping the performance releases what sounds.
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
-    }
-
-    fn status_of_queue(&self) {
-        self.wires.status.plan_dropped.store(self.player.refused(), Relaxed);
     }
 }
 
