@@ -2,11 +2,10 @@
 //!
 //! Pure: it is told the time and what was heard, and gives back what to do.
 
-use crate::continuation::{Continuation, Voice, Window};
+use crate::continuation::{Continuation, Window};
 use crate::listener::{Heard, Listener};
 use crate::midi::ShortMessage;
 use crate::model::{ModelError, NoteModel};
-use crate::note::Note;
 use crate::player::{PlannedNote, PlayerCommand};
 use crate::time::{SessionDuration, SessionTime};
 
@@ -116,18 +115,6 @@ impl<M: NoteModel> Conductor<M> {
     pub fn leading_by(mut self, lead: SessionDuration) -> Self {
         self.lead = lead;
         self
-    }
-
-    /// Takes notes in that were played before the session, such as those of a priming file.
-    pub fn remember(&mut self, notes: &[Note]) {
-        for &note in notes {
-            self.continuation.insert(note, Voice::Human);
-        }
-    }
-
-    /// Whose turn it is.
-    pub fn turn(&self) -> Turn {
-        self.turn
     }
 
     /// Takes in a human message. A note-on takes the turn back at once.

@@ -12,6 +12,7 @@
 //! - [`player`]: due order and note debts
 //! - [`take`], [`recorder`]: what has been played, and both voices to a `.mid` file
 //! - [`midi_file`]: `.mid` files to notes and back
+//! - [`song_folder`]: folders of songs, shared with the trainer
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
 //! - [`session`]: queues and threads of a live session
 //! - [`offline`]: a session under virtual time
@@ -37,6 +38,7 @@ pub mod ports;
 pub mod recorder;
 pub mod sampler;
 pub mod session;
+pub mod song_folder;
 pub mod status;
 pub mod take;
 pub mod time;

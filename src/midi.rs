@@ -20,6 +20,18 @@ pub struct TimedMessage {
     pub message: ShortMessage,
 }
 
+/// For tests: milliseconds after the session's beginning, on channel 1, velocity 70.
+#[cfg(test)]
+impl TimedMessage {
+    pub(crate) fn on(ms: u64, key: u8) -> Self {
+        Self { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_on(0, key, 70) }
+    }
+
+    pub(crate) fn off(ms: u64, key: u8) -> Self {
+        Self { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_off(0, key) }
+    }
+}
+
 /// What a short message means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MidiEvent {

@@ -256,17 +256,8 @@ fn keep_elsewhere(path: PathBuf, take: &Take, cause: io::Error) -> RecordError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::midi::{ShortMessage, TimedMessage};
+    use crate::midi::TimedMessage;
     use crate::midi_file::read_notes_from_bytes;
-    use crate::time::SessionTime;
-
-    fn on(ms: u64, key: u8) -> TimedMessage {
-        TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_on(0, key, 70) }
-    }
-
-    fn off(ms: u64, key: u8) -> TimedMessage {
-        TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_off(0, key) }
-    }
 
     #[test]
     fn an_earlier_take_is_moved_aside_and_never_overwritten() {
@@ -300,7 +291,7 @@ mod tests {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let recorder = Recorder::start(&path, vec![receiver], Arc::default()).expect("started");
         fs::remove_dir_all(folder.path().join("in")).expect("gone");
-        sender.send(Happening::Ai(on(0, 60))).expect("listening");
+        sender.send(Happening::Ai(TimedMessage::on(0, 60))).expect("listening");
         let Err(RecordError::KeptElsewhere { kept, .. }) = recorder.finish() else { panic!("it was not kept") };
         assert_eq!(read_notes_from_bytes(&fs::read(&kept).expect("there")).expect("whole").len(), 1);
         fs::remove_file(kept).expect("removed");
@@ -315,8 +306,8 @@ mod tests {
         let second = Recorder::start(&path, Vec::new(), Arc::default()).err().expect("refused");
         assert!(second.to_string().contains("another antiphon"), "{second}");
         for index in 0..500u64 {
-            sender.send(Happening::Ai(on(index * 10, 60))).expect("listening");
-            sender.send(Happening::Ai(off(index * 10 + 5, 60))).expect("listening");
+            sender.send(Happening::Ai(TimedMessage::on(index * 10, 60))).expect("listening");
+            sender.send(Happening::Ai(TimedMessage::off(index * 10 + 5, 60))).expect("listening");
         }
         recorder.finish().expect("written");
         let notes = read_notes_from_bytes(&fs::read(&path).expect("there")).expect("whole");

@@ -4,7 +4,7 @@
 //! MIDI in --> conductor --> player --> MIDI out
 //!                 \------------\--> recorder --> AI_generated.mid
 //! ```
-//! Started from the sinks to the sources, stopped from the sources to the sinks.
+//! Stopped from the sources to the sinks. The ports are opened before anything is written.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -85,23 +85,15 @@ mod tests {
     use super::*;
     use crate::midi_file::read_notes_from_bytes;
 
-    fn on(ms: u64, key: u8) -> TimedMessage {
-        TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_on(0, key, 70) }
-    }
-
-    fn off(ms: u64, key: u8) -> TimedMessage {
-        TimedMessage { time: SessionTime::from_micros(ms * 1000), message: ShortMessage::note_off(0, key) }
-    }
-
     #[test]
     fn both_voices_are_in_the_file_and_notes_that_sound_are_closed() {
         let mut take = Take::default();
-        take.add(Happening::Human(on(0, 60)));
-        take.add(Happening::Human(off(500, 60)));
+        take.add(Happening::Human(TimedMessage::on(0, 60)));
+        take.add(Happening::Human(TimedMessage::off(500, 60)));
         take.add(Happening::Turn { at: SessionTime::from_micros(900_000), turn: Turn::Ai });
-        take.add(Happening::Ai(on(1000, 64)));
-        take.add(Happening::Ai(on(1500, 65)));
-        take.add(Happening::Ai(off(2000, 65)));
+        take.add(Happening::Ai(TimedMessage::on(1000, 64)));
+        take.add(Happening::Ai(TimedMessage::on(1500, 65)));
+        take.add(Happening::Ai(TimedMessage::off(2000, 65)));
         let bytes = take.to_midi().expect("short");
         let notes = read_notes_from_bytes(&bytes).expect("whole");
         let seen: Vec<_> =

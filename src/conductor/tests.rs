@@ -11,11 +11,11 @@ fn at(ms: u64) -> SessionTime {
 }
 
 fn on(ms: u64, key: u8) -> TimedMessage {
-    TimedMessage { time: at(ms), message: ShortMessage::note_on(0, key, 70) }
+    TimedMessage::on(ms, key)
 }
 
 fn off(ms: u64, key: u8) -> TimedMessage {
-    TimedMessage { time: at(ms), message: ShortMessage::note_off(0, key) }
+    TimedMessage::off(ms, key)
 }
 
 fn pedal(ms: u64, value: u8) -> TimedMessage {

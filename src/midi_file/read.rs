@@ -131,20 +131,9 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use super::super::test_file::{TEMPO_100_MS, chunk, file, header, milliseconds};
+    use super::super::test_file::{NOTE, TEMPO_100_MS, chunk, events, file, header, milliseconds, note_count};
     use super::super::{read_events_from_bytes, read_notes_and_damage_from_bytes, read_notes_from_bytes};
     use super::*;
-
-    const NOTE: [u8; 8] = [0, 0x90, 60, 64, 10, 0x80, 60, 0];
-
-    fn events(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
-        let events = read_events_from_bytes(bytes).unwrap();
-        events.iter().map(|event| (event.time.as_micros(), event.bytes().to_vec())).collect()
-    }
-
-    fn note_count(bytes: &[u8]) -> usize {
-        read_notes_from_bytes(bytes).unwrap().len()
-    }
 
     fn refusal(bytes: &[u8]) -> String {
         read_notes_from_bytes(bytes).unwrap_err().to_string()

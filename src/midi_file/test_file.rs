@@ -1,4 +1,20 @@
-//! Hand-made files for the tests of this module.
+//! Hand-made files for the tests of this module, and what is read from them.
+
+use super::{read_events_from_bytes, read_notes_from_bytes};
+
+/// A whole note, 10 ticks long.
+pub(super) const NOTE: [u8; 8] = [0, 0x90, 60, 64, 10, 0x80, 60, 0];
+
+/// The channel messages of a sound file: microseconds and bytes.
+pub(super) fn events(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let events = read_events_from_bytes(bytes).expect("a sound file");
+    events.iter().map(|event| (event.time.as_micros(), event.bytes().to_vec())).collect()
+}
+
+/// How many notes a sound file holds.
+pub(super) fn note_count(bytes: &[u8]) -> usize {
+    read_notes_from_bytes(bytes).expect("a sound file").len()
+}
 
 /// A file of `format` with `division` and these track contents, each ended with End of Track.
 pub(super) fn file(format: u8, division: [u8; 2], tracks: &[&[u8]]) -> Vec<u8> {

@@ -238,19 +238,8 @@ fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use super::super::test_file::milliseconds;
-    use super::super::{read_events_from_bytes, read_notes_and_damage_from_bytes, read_notes_from_bytes};
-
-    const NOTE: [u8; 8] = [0, 0x90, 60, 64, 10, 0x80, 60, 0];
-
-    fn events(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
-        let events = read_events_from_bytes(bytes).unwrap();
-        events.iter().map(|event| (event.time.as_micros(), event.bytes().to_vec())).collect()
-    }
-
-    fn note_count(bytes: &[u8]) -> usize {
-        read_notes_from_bytes(bytes).unwrap().len()
-    }
+    use super::super::read_notes_and_damage_from_bytes;
+    use super::super::test_file::{NOTE, events, milliseconds, note_count};
 
     #[test]
     fn every_channel_message_comes_out_as_a_port_takes_it() {

@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::commands::{Exit, Failure};
 use crate::note_model::ANY_STYLE;
+use crate::song_folder::{NOT_MUSIC, entries, is_midi, midi_files, name};
 
-/// Folders deeper than this are taken for a loop of links.
-const DEEPEST: usize = 16;
-/// A folder of broken files for tests, which is not music.
-const NOT_MUSIC: &str = "adversarial";
 /// Names of the parts of a style that is split.
 const PARTS: [&str; 3] = ["train", "valid", "test"];
 
@@ -77,41 +74,6 @@ pub(super) fn find(folder: &Path, part: &str) -> Result<Vec<StyleFiles>, Failure
 
 fn is_split(folder: &Path) -> bool {
     folder.join(PARTS[0]).is_dir()
-}
-
-fn midi_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    collect(folder, 0, &mut files);
-    files
-}
-
-fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    if path.is_dir() && depth < DEEPEST {
-        for entry in entries(path).unwrap_or_default() {
-            collect(&entry, depth + 1, files);
-        }
-    } else if is_midi(path) {
-        files.push(path.to_owned());
-    }
-}
-
-/// What is in a folder, sorted, without hidden entries.
-fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let paths: std::io::Result<Vec<PathBuf>> =
-        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
-    let mut paths = paths?;
-    paths.retain(|path| !name(path).starts_with('.'));
-    paths.sort_unstable();
-    Ok(paths)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn is_midi(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    matches!(extension.as_deref(), Some("mid" | "midi" | "smf"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon::note::Note;
 use antiphon::note_model::{ANY_STYLE, NoteClasses};
+use antiphon::song_folder::{NOT_MUSIC, entries, is_midi, midi_files, name};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -17,12 +18,8 @@ use crate::sessions::{self, Lesson};
 pub const FEWEST_NOTES: usize = 20;
 /// One in so many pieces is held out where the folders do not say which.
 const HELD_OUT_ONE_IN: usize = 10;
-/// Folders deeper than this are taken for a loop of links.
-const DEEPEST: usize = 16;
 /// Styles that a model can hold, `any` among them.
 const MOST_STYLES: usize = 256;
-/// A folder of broken files for tests, which is not music.
-const NOT_MUSIC: &str = "adversarial";
 
 /// A piece of music.
 #[derive(Clone, Debug)]
@@ -304,7 +301,8 @@ fn lot(seed: u64, digest: &[u8; 32]) -> [u8; 32] {
     Sha256::new().chain_update(seed.to_le_bytes()).chain_update(digest).finalize().into()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal text.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -343,38 +341,7 @@ fn find_parts(folder: &Path, style: &str, found: &mut Vec<Found>) {
             "valid" if is_split => Part::Valid,
             _ => Part::Undecided,
         };
-        find_files(&entry, style, part, 0, found);
+        let files = midi_files(&entry).into_iter();
+        found.extend(files.map(|path| Found { path, style: style.to_owned(), part }));
     }
-}
-
-fn find_files(path: &Path, style: &str, part: Part, depth: usize, found: &mut Vec<Found>) {
-    if path.is_dir() && depth < DEEPEST {
-        for entry in entries(path).unwrap_or_default() {
-            find_files(&entry, style, part, depth + 1, found);
-        }
-    } else if is_midi(path) {
-        found.push(Found { path: path.to_owned(), style: style.to_owned(), part });
-    }
-}
-
-/// What is in a folder, sorted, without hidden entries.
-fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if !name(&path).starts_with('.') {
-            paths.push(path);
-        }
-    }
-    paths.sort_unstable();
-    Ok(paths)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn is_midi(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    matches!(extension.as_deref(), Some("mid" | "midi" | "smf"))
 }

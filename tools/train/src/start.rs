@@ -1,12 +1,12 @@
 //! Fine-tuning: the weights of an exported model as a start, and whether going on from there has helped.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use antiphon::note_model::Description;
 use sha2::{Digest, Sha256};
 
 use crate::config::Flags;
+use crate::dataset::hexadecimal;
 use crate::error::TrainError;
 use crate::held_out::{Table, parts};
 use crate::import::weights_from_onnx;
@@ -37,10 +37,7 @@ impl Start {
             cause,
         })?;
         let (layout, weights, description) = weights_from_onnx(path)?;
-        let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let sha256 = hexadecimal(&Sha256::digest(&bytes));
         Ok(Self { path: path.to_owned(), description, sha256, layout, weights })
     }
 
