@@ -42,7 +42,7 @@ pub enum Backend {
     System,
     /// JACK, or PipeWire's JACK
     Jack,
-    /// No MIDI system: the session is only recorded
+    /// No MIDI system: a file or the bundled phrase plays the human, and the session is only recorded
     None,
 }
 
