@@ -14,8 +14,10 @@ CARGO_FLAGS = --release --workspace --locked $(if $(FEATURES),--features $(FEATU
 RELEASE = $(CARGO_TARGET_DIR)/release
 SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .ci/run
 ARGS =
+SECONDS = 60
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-alsa train songs setup setup-test
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-alsa bench-live train train-shared \
+        bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
 help: ## this table
@@ -51,8 +53,23 @@ test-jack: setup checkout ## only the session on a JACK server, with its figures
 test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx
 
+bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
+	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)
+
 train: build ## train the model on mid_songs; ARGS passes options on
 	$(RELEASE)/antiphon-train mid_songs $(ARGS)
+
+train-shared: build ## train the bundled model as it was shipped, on DATA=../shared/data; ARGS passes options on
+	tools/train-bundled.sh $(RELEASE)/antiphon-train $(or $(DATA),../shared/data) $(ARGS)
+
+bench-train: examples ## speed of training beside PyTorch (5.4 GB, once); ARGS="--rounds=3 --hidden=256" and so on
+	@tools/bench-train/bench.sh $(RELEASE)/examples/train_speed $(ARGS)
+
+bench-read: examples ## speed of reading .mid files beside symusic and music21, on DATA=FOLDER
+	@tools/bench-read/bench.sh $(RELEASE)/examples/read_speed $(or $(DATA),$(firstword $(wildcard ../shared/data) mid_songs))
+
+examples: build
+	cargo build $(CARGO_FLAGS) --examples
 
 songs: ## render mid_songs/*/*.abc to .mid (needs abc2midi)
 	tools/render-songs.sh $(ARGS)

@@ -6,6 +6,9 @@
 
 use std::collections::VecDeque;
 
+pub use crate::chooser::Window;
+use crate::chooser::{Chooser, Moment};
+use crate::memory::Memory;
 use crate::model::{ModelError, ModelState, NoteModel};
 use crate::note::Note;
 use crate::note_model::{Attribute, NoteClasses, TimeBins};
@@ -15,6 +18,9 @@ use crate::time::{SessionDuration, SessionTime};
 /// Notes that are remembered one by one; older ones live on in the state alone. A held note can be mended while it is
 /// among them: at 10 notes a second, 50 seconds.
 const REMEMBERED: usize = 512;
+
+/// Notes that a new model reads: enough to know the key and the manner, in some tens of milliseconds.
+const READ_ANEW: usize = 128;
 
 /// Duration that a held note is fed with before any note has ended.
 const FIRST_GUESS: SessionDuration = SessionDuration::from_millis(300);
@@ -28,29 +34,28 @@ pub enum Voice {
     Ai,
 }
 
-/// When a new note may fall.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Not before this.
-    pub from: SessionTime,
-    /// Not after this, where the model can help it.
-    pub to: SessionTime,
-}
-
-/// The notes so far and the model that goes on with them.
-pub struct Continuation<M> {
-    model: M,
+/// The notes so far, and how the model goes on with them.
+///
+/// The model itself is lent at each call, so that several continuations can use one.
+pub struct Continuation {
     style: usize,
-    sampler: Sampler,
+    chooser: Chooser,
     /// State before the first remembered note, and the onset of the note before it.
     base: ModelState,
     base_onset: Option<SessionTime>,
     notes: VecDeque<Remembered>,
+    /// Notes that are no longer remembered one by one.
+    gone: usize,
+    /// What the session has taught: the settled notes.
+    memory: Memory,
     /// How many notes, from the first, have the right state behind them.
     settled: usize,
     /// Duration of the human note that ended last: the guess for those still held.
     guess: SessionDuration,
-    logits: Vec<f32>,
+    /// Logits of the shift that is expected.
+    expected: Vec<f32>,
+    /// Notes of the answers among those remembered, gathered anew for each choice.
+    played: Vec<Note>,
 }
 
 struct Remembered {
@@ -62,24 +67,46 @@ struct Remembered {
     state: Option<ModelState>,
 }
 
-impl<M: NoteModel> Continuation<M> {
+impl Continuation {
     /// Nothing played yet. `style` is a style number of the model.
     ///
     /// # Errors
     /// When the model's engine fails.
-    pub fn new(mut model: M, style: usize, sampler: Sampler) -> Result<Self, ModelError> {
+    pub fn new(model: &mut impl NoteModel, style: usize, sampler: Sampler) -> Result<Self, ModelError> {
         let base = model.start(style)?;
         Ok(Self {
-            model,
             style,
-            sampler,
+            chooser: Chooser::new(sampler),
             base,
             base_onset: None,
             notes: VecDeque::with_capacity(REMEMBERED + 1),
+            gone: 0,
+            memory: Memory::default(),
             settled: 0,
             guess: FIRST_GUESS,
-            logits: Vec::new(),
+            expected: Vec::new(),
+            played: Vec::with_capacity(REMEMBERED + 1),
         })
+    }
+
+    /// Goes on with another model, which reads the last notes anew.
+    ///
+    /// # Errors
+    /// When the model's engine fails; then all is as it was.
+    pub fn change_model(&mut self, model: &mut impl NoteModel) -> Result<(), ModelError> {
+        let base = model.start(self.style)?;
+        let forgotten = self.notes.len().saturating_sub(READ_ANEW);
+        self.base_onset = forgotten.checked_sub(1).map_or(self.base_onset, |last| Some(self.notes[last].note.onset));
+        self.notes.drain(..forgotten);
+        self.gone += forgotten;
+        self.base = base;
+        self.settled = 0;
+        Ok(())
+    }
+
+    /// Goes on in another style; what has been played keeps its own.
+    pub fn change_style(&mut self, style: usize) {
+        self.style = style;
     }
 
     /// A human key went down; until its end is known, its duration is guessed.
@@ -130,6 +157,23 @@ impl<M: NoteModel> Continuation<M> {
         self.settled = self.settled.min(first_gone);
     }
 
+    /// The note that was chosen last begins at another time, not before the one before it.
+    pub fn move_last(&mut self, onset: SessionTime) {
+        if let Some(last) = self.notes.back_mut() {
+            last.note.onset = onset;
+        }
+    }
+
+    /// Notes of the answer that would begin after `after` begin at other times, in their order.
+    pub fn move_planned(&mut self, after: SessionTime, onsets: impl Iterator<Item = SessionTime>) {
+        let planned = |known: &&Remembered| known.voice == Voice::Ai && known.note.onset > after;
+        let planned: Vec<Note> = self.notes.iter().filter(planned).map(|known| known.note).collect();
+        self.forget_planned(after);
+        for (note, onset) in planned.into_iter().zip(onsets) {
+            self.insert(Note { onset, ..note }, Voice::Ai);
+        }
+    }
+
     /// Whether the state is that of all notes so far.
     pub fn is_settled(&self) -> bool {
         self.settled == self.notes.len()
@@ -139,20 +183,24 @@ impl<M: NoteModel> Continuation<M> {
     ///
     /// # Errors
     /// When the model's engine fails.
-    pub fn settle_one(&mut self) -> Result<(), ModelError> {
+    pub fn settle_one(&mut self, model: &mut impl NoteModel) -> Result<(), ModelError> {
         let index = self.settled;
         if index == self.notes.len() {
             return Ok(());
         }
         let mut state = state_before(&self.notes, &self.base, index).clone();
         let classes = NoteClasses::encode(&self.notes[index].note, self.onset_before(index));
-        self.model.advance(&mut state, classes, self.style)?;
+        model.advance(&mut state, classes, self.style)?;
         self.notes[index].state = Some(state);
+        self.memory.forget_from(self.gone + index);
+        // An answer that learnt from itself would only hear itself.
+        self.memory.remember(classes, self.notes[index].voice == Voice::Human);
         self.settled += 1;
         while self.notes.len() > REMEMBERED && self.settled > 0 {
             if let Some(Remembered { note, state: Some(state), .. }) = self.notes.pop_front() {
                 self.base = state;
                 self.base_onset = Some(note.onset);
+                self.gone += 1;
             }
             self.settled -= 1;
         }
@@ -163,44 +211,80 @@ impl<M: NoteModel> Continuation<M> {
     ///
     /// # Errors
     /// When the model's engine fails.
-    pub fn settle(&mut self) -> Result<(), ModelError> {
+    pub fn settle(&mut self, model: &mut impl NoteModel) -> Result<(), ModelError> {
         while !self.is_settled() {
-            self.settle_one()?;
+            self.settle_one(model)?;
         }
         Ok(())
+    }
+
+    /// When the last note so far began.
+    pub fn last_onset(&self) -> Option<SessionTime> {
+        self.onset_before(self.notes.len())
+    }
+
+    /// How long after the last onset the model expects the next one, given that it does not come before `silent`: the
+    /// median of its distribution, notes of the same chord left out. Only when settled.
+    pub fn expected_shift(&mut self, silent: SessionDuration) -> SessionDuration {
+        self.expected.clone_from(&state_before(&self.notes, &self.base, self.notes.len()).shift_logits);
+        self.memory.forget_from(self.gone + self.settled);
+        self.memory.blend(Attribute::Shift, NoteClasses::default(), &mut self.expected);
+        median_shift(&self.expected, silent)
+    }
+
+    /// How much the session itself has to say in what comes next, in `0.0..=1.0`; what was heard before counts too.
+    pub fn set_memory(&mut self, strength: f32) {
+        self.memory.strength = strength;
+    }
+
+    /// What chooses the next note: sampling, limits, repetition guard.
+    pub fn chooser(&mut self) -> &mut Chooser {
+        &mut self.chooser
     }
 
     /// Chooses the next note, inside `window`, and takes it in as the answer's.
     ///
     /// # Errors
     /// When the model's engine fails.
-    pub fn next_note(&mut self, window: Window) -> Result<Note, ModelError> {
-        self.settle()?;
+    pub fn next_note(&mut self, model: &mut impl NoteModel, window: Window) -> Result<Note, ModelError> {
+        Ok(self.next_note_beside(0, model, window)?.expect("no key is taken, so one is free"))
+    }
+
+    /// The same, beside keys that must not be struck (bit `k` of `taken` for key `k`); `None`: no key is free, a rest
+    /// follows.
+    ///
+    /// # Errors
+    /// When the model's engine fails.
+    pub fn next_note_beside(
+        &mut self,
+        taken: u128,
+        model: &mut impl NoteModel,
+        window: Window,
+    ) -> Result<Option<Note>, ModelError> {
+        self.settle(model)?;
         let end = self.notes.len();
         let previous = self.onset_before(end).unwrap_or(window.from);
-        let after_own = self.notes.back().filter(|last| last.voice == Voice::Ai).map(|last| last.note.key);
-        let dither = self.sampler.dither();
-        let mut chosen = NoteClasses::default();
-        for attribute in Attribute::ALL {
-            let mut logits = std::mem::take(&mut self.logits);
-            let state = state_before(&self.notes, &self.base, end);
-            self.model.logits(state, chosen, attribute, &mut logits)?;
-            let in_chord = attribute != Attribute::Shift && chosen.of(Attribute::Shift) == 0;
-            let class = match attribute {
-                Attribute::Shift => draw_shift(&mut self.sampler, &logits, previous, window, after_own),
-                // Keys of a chord ascend, so none comes twice.
-                Attribute::Key => {
-                    self.sampler.draw(&logits, |key| !in_chord || after_own.is_none_or(|below| key > below))
-                }
-                Attribute::Duration | Attribute::Velocity => self.sampler.draw(&logits, |_| true),
-            };
-            chosen.0[attribute.index()] = class.unwrap_or_else(|| fallback(attribute));
-            self.logits = logits;
-        }
-        let mut note = chosen.decode(previous, dither);
-        note.onset = note.onset.max(window.from);
+        self.played.clear();
+        let of_answers = self.notes.iter().filter(|known| known.voice == Voice::Ai);
+        self.played.extend(of_answers.map(|known| known.note));
+        let this_answer = self.notes.iter().rev().take_while(|known| known.voice == Voice::Ai).count();
+        let chord = self.played.iter().rev().take_while(|note| note.onset == previous);
+        let moment = Moment {
+            previous,
+            window,
+            chord_top: chord.map(|note| note.key).max(),
+            forbidden: taken,
+            played: &self.played,
+            answer_from: self.played.len() - this_answer,
+            shift: None,
+        };
+        let state = state_before(&self.notes, &self.base, end);
+        self.memory.forget_from(self.gone + self.settled);
+        let memory = &mut self.memory;
+        let blend = |attribute, chosen, logits: &mut [f32]| memory.blend(attribute, chosen, logits);
+        let Some(note) = self.chooser.choose(model, state, &moment, blend)? else { return Ok(None) };
         self.notes.push_back(Remembered { note, voice: Voice::Ai, held: false, state: None });
-        Ok(note)
+        Ok(Some(note))
     }
 
     fn change_duration(&mut self, index: usize, duration: SessionDuration) {
@@ -222,36 +306,20 @@ fn state_before<'a>(notes: &'a VecDeque<Remembered>, base: &'a ModelState, index
     index.checked_sub(1).and_then(|before| notes[before].state.as_ref()).unwrap_or(base)
 }
 
-/// Draws the shift among the classes that fall into the window; when none does, among those not before it; when even
-/// that is beyond the longest class, the longest.
-fn draw_shift(
-    sampler: &mut Sampler,
-    logits: &[f32],
-    previous: SessionTime,
-    window: Window,
-    after_own: Option<u8>,
-) -> Option<u8> {
+/// The shift that is as likely to be exceeded as not, among those of `silent` and more that are no chord.
+fn median_shift(logits: &[f32], silent: SessionDuration) -> SessionDuration {
     let bins = TimeBins::shift();
-    // A chord's top key has none above it.
-    let can_join = after_own.is_none_or(|key| key < 127);
-    let not_early = |class: u8| {
-        previous + bins.longest(class) >= window.from && (class > 0 || (previous >= window.from && can_join))
-    };
-    let not_late = |class: u8| previous + bins.shortest(class) <= window.to;
-    sampler
-        .draw(logits, |class| not_early(class) && not_late(class))
-        .or_else(|| sampler.draw(logits, not_early))
-        .or_else(|| u8::try_from(bins.classes() - 1).ok())
-}
-
-/// The class taken when nothing can be drawn, which only a model that gives no numbers brings about.
-fn fallback(attribute: Attribute) -> u8 {
-    match attribute {
-        Attribute::Shift => TimeBins::shift().class_of(SessionDuration::from_millis(250)),
-        Attribute::Key => 60,
-        Attribute::Duration => TimeBins::duration().class_of(FIRST_GUESS),
-        Attribute::Velocity => 16,
+    let open = |class: &u8| *class > 0 && bins.longest(*class) >= silent;
+    let classes = || (0..=u8::MAX).zip(logits).filter(|(class, logit)| open(class) && logit.is_finite());
+    let highest = classes().map(|(_, logit)| *logit).fold(f32::NEG_INFINITY, f32::max);
+    let mut left = classes().map(|(_, logit)| (logit - highest).exp()).sum::<f32>() / 2.0;
+    for (class, logit) in classes() {
+        left -= (logit - highest).exp();
+        if left <= 0.0 {
+            return bins.at(class, 0.5).max(silent);
+        }
     }
+    silent
 }
 
 #[cfg(test)]

@@ -3,30 +3,48 @@
 //! # Layout
 //! In the order of the data path, from a key press to the recorder:
 //! - [`time`], [`midi`], [`note`]: the values that travel
+//! - [`beat`]: MIDI clock to beats and bars
 //! - [`listener`]: messages to notes, and whether the human still plays
 //! - [`note_model`]: a note as four classes, the definition shared with the trainer
 //! - [`model`]: the ONNX file and the engine that runs it
 //! - [`sampler`]: logits to a class
+//! - [`settings`], [`control`]: what can be set and asked for while it plays
+//! - [`limits`], [`repetition`], [`chooser`]: what the answer may play, and the next note inside it
 //! - [`continuation`]: what has been played, the model's state after it, the next note
-//! - [`conductor`]: whose turn it is, and the plan
+//! - [`conductor`]: whose turn it is between one player and Antiphon, and the plan
+//! - [`ensemble`]: the conductors of all players around one model
 //! - [`player`]: due order and note debts
+//! - [`gate`]: the last check on the way out
+//! - [`echo`], [`thru`]: our own output when it comes back; passing on what the human plays
+//! - [`transcript`], [`session_file`], [`replay`]: the calls of a session, as a file, and played again
 //! - [`take`], [`recorder`]: what has been played, and both voices to a `.mid` file
 //! - [`midi_file`]: `.mid` files to notes and back
 //! - [`song_folder`]: folders of songs, shared with the trainer
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
-//! - [`session`]: queues and threads of a live session
+//! - [`session`], [`shelf`]: queues and threads of a live session, and the models that it may change to
+//! - [`sight`]: what can be watched, and how it reaches everyone who watches
 //! - [`offline`]: a session under virtual time
+//! - [`memory`]: what this session has taught, blended into the model's opinion
 //! - [`markov`]: the rival of the LSTM, notes after what came before them
 //! - [`evaluation`]: bits per note, and the manner of what is played
 //! - [`commands`]: what can be typed
-//! - [`status`]: what a person wants to know while it runs
+//! - [`status`], [`figures`]: what a person wants to know while it runs, and how well time is kept
 
+pub mod beat;
+pub mod chooser;
 pub mod commands;
 pub mod conductor;
 pub mod continuation;
+pub mod control;
+pub mod echo;
+pub mod ensemble;
 pub mod evaluation;
+pub mod figures;
+pub mod gate;
+pub mod limits;
 pub mod listener;
 pub mod markov;
+pub mod memory;
 pub mod midi;
 pub mod midi_file;
 pub mod model;
@@ -36,9 +54,17 @@ pub mod offline;
 pub mod player;
 pub mod ports;
 pub mod recorder;
+pub mod repetition;
+pub mod replay;
 pub mod sampler;
 pub mod session;
+pub mod session_file;
+pub mod settings;
+pub mod shelf;
+pub mod sight;
 pub mod song_folder;
 pub mod status;
 pub mod take;
+pub mod thru;
 pub mod time;
+pub mod transcript;

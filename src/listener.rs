@@ -57,16 +57,18 @@ impl Default for Listener {
 impl Listener {
     /// Takes a message in and tells what it means for the notes.
     ///
-    /// A note ends when its key is up and the pedal too; a key struck again ends the note that sounded on it.
-    pub fn hear(&mut self, at: SessionTime, event: MidiEvent, mut tell: impl FnMut(Heard)) {
+    /// A note ends when its key is up and the pedal too; a key struck again ends the note that sounded on it. Gives
+    /// back whether a key or pedal moved.
+    pub fn hear(&mut self, at: SessionTime, event: MidiEvent, mut tell: impl FnMut(Heard)) -> bool {
         match event {
             MidiEvent::NoteOn { channel: DRUMS, .. }
             | MidiEvent::NoteOff { channel: DRUMS, .. }
             | MidiEvent::Sustain { channel: DRUMS, .. }
             | MidiEvent::AllNotesOff { channel: DRUMS }
-            | MidiEvent::Other => return,
+            | MidiEvent::Sync(_)
+            | MidiEvent::Other => return false,
             // A pedal that only trembles is at rest.
-            MidiEvent::Sustain { channel, down } if self.channel(channel).pedal_down == down => return,
+            MidiEvent::Sustain { channel, down } if self.channel(channel).pedal_down == down => return false,
             MidiEvent::NoteOn { channel, key, velocity } => {
                 self.end(channel, at, |open_key, _| open_key == key, &mut tell);
                 self.channel(channel).open[usize::from(key)] = Some(Open { onset: at, velocity, key_down: true });
@@ -93,6 +95,14 @@ impl Listener {
             }
         }
         self.last_moved = Some(at);
+        true
+    }
+
+    /// Keys that are down, on any channel: bit `k` for key `k`.
+    pub fn keys_down(&self) -> u128 {
+        let open = self.channels.iter().flat_map(|channel| (0..).zip(&channel.open));
+        let down = open.filter(|(_, open)| open.is_some_and(|open| open.key_down));
+        down.fold(0, |keys, (key, _): (u32, _)| keys | 1 << key)
     }
 
     /// When the human's rest begins if they do nothing more: when no key is down, and no pedal either. `None` before
@@ -121,6 +131,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::midi::SyncMessage;
 
     fn at(ms: u64) -> SessionTime {
         SessionTime::from_micros(ms * 1000)
@@ -182,6 +193,13 @@ mod tests {
     fn a_pedal_that_trembles_is_at_rest() {
         let trembling = (0..50).map(|step| (200 + 100 * step, pedal(false)));
         let (_, listener) = finished(&[(0, on(60)), (100, off(60))].into_iter().chain(trembling).collect::<Vec<_>>());
+        assert_eq!(listener.rests_from(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_clock_that_runs_is_no_playing() {
+        let clock = (1..50).map(|tick| (100 + 20 * tick, MidiEvent::Sync(SyncMessage::Clock)));
+        let (_, listener) = finished(&[(0, on(60)), (100, off(60))].into_iter().chain(clock).collect::<Vec<_>>());
         assert_eq!(listener.rests_from(), Some(at(100)));
     }
 

@@ -1,7 +1,10 @@
 //! The recorder: human and answer on two tracks of a MIDI file.
 //!
 //! The file is whole at any moment: it is written anew beside itself once a second and then takes its own place, so
-//! that a crash loses a second at most and an earlier take is never overwritten.
+//! that a crash loses a second at most and an earlier take is never overwritten. The session file beside it grows by
+//! whole lines, as often.
+
+mod session_log;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,11 +16,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use jiff::{Timestamp, tz::TimeZone};
+use session_log::SessionLog;
 use thiserror::Error;
 
 use crate::midi_file::MidiFileError;
+use crate::session_file::{Header, beside};
+use crate::sight::Sight;
 use crate::status::Status;
 use crate::take::{Happening, Take};
+use crate::transcript::Entry;
 
 /// How often the file is written while something new happens.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -63,14 +70,16 @@ pub enum RecordError {
     },
 }
 
-/// Writes a finished take to `path`. An earlier one is moved aside, and its new name given back.
+/// Writes a finished take to `path`, and its session file beside it if there is one. An earlier take is moved aside with
+/// its session file, and its new name given back.
 ///
 /// # Errors
 /// [`RecordError::Unwritable`]; the earlier take is then unharmed.
-pub fn write_take(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, RecordError> {
+pub fn write_take(path: &Path, bytes: &[u8], session: Option<&str>) -> Result<Option<PathBuf>, RecordError> {
     let _lock = Lock::take(path)?;
     let aside = move_aside(path)?;
     replace_file(path, bytes)?;
+    session.map_or(Ok(()), |session| replace_file(&beside(path), session.as_bytes()))?;
     Ok(aside)
 }
 
@@ -122,8 +131,23 @@ fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     })
 }
 
-/// Moves an earlier take out of the way: `AI_generated.mid` to `AI_generated-<its time>.mid`. Returns the new name.
+/// Moves an earlier take out of the way, with its session file: `AI_generated.mid` to `AI_generated-<its time>.mid`.
+/// Returns the new name.
 fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
+    let session = beside(path);
+    let aside = move_one_aside(path)?;
+    match &aside {
+        Some(aside) if fs::symlink_metadata(&session).is_ok() => {
+            let renamed = fs::rename(&session, beside(aside));
+            renamed.map_err(|cause| RecordError::Unwritable { path: session, cause })?;
+        }
+        Some(_) => {}
+        None => drop(move_one_aside(&session)?),
+    }
+    Ok(aside)
+}
+
+fn move_one_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
     let unwritable = |cause| RecordError::Unwritable { path: path.to_owned(), cause };
     let metadata = match fs::symlink_metadata(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -140,7 +164,7 @@ fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
     let names = std::iter::once(String::new()).chain((2..).map(|number| format!("-{number}")));
     for suffix in names {
         let aside = path.with_file_name(format!("{stem}-{time}{suffix}{extension}"));
-        if fs::symlink_metadata(&aside).is_err() {
+        if fs::symlink_metadata(&aside).is_err() && fs::symlink_metadata(beside(&aside)).is_err() {
             fs::rename(path, &aside).map_err(unwritable)?;
             return Ok(Some(aside));
         }
@@ -157,15 +181,24 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a take at `path`, which is created at once so that a folder that cannot be written is known at once. An
+    /// Goes on with `take` at `path`, which is created at once so that a folder that cannot be written is known at once. An
     /// earlier take is moved aside.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn start(path: &Path, sources: Vec<Receiver<Happening>>, status: Arc<Status>) -> Result<Self, RecordError> {
+    pub fn start(
+        path: &Path,
+        take: Take,
+        sources: Vec<Receiver<Happening>>,
+        session: Option<(Header, Receiver<Entry>)>,
+        watchers: Sender<Sight>,
+        status: Arc<Status>,
+    ) -> Result<Self, RecordError> {
         let lock = Lock::take(path)?;
         let moved_aside = move_aside(path)?;
-        save(path, &Take::default())?;
+        save(path, &take)?;
+        let session =
+            session.map(|(header, entries)| SessionLog::create(beside(path), &header, entries)).transpose()?;
         let (stop, stopped) = crossbeam_channel::bounded(1);
         let path = path.to_owned();
         let thread = thread::Builder::new()
@@ -174,7 +207,7 @@ impl Recorder {
                 let path = path.clone();
                 move || {
                     let _lock = lock;
-                    record(&path, &sources, &stopped, &status)
+                    record(&path, take, &sources, session, &stopped, &watchers, &status)
                 }
             })
             .map_err(|cause| RecordError::Unwritable { path, cause })?;
@@ -206,19 +239,32 @@ impl Drop for Recorder {
 
 fn record(
     path: &Path,
+    mut take: Take,
     sources: &[Receiver<Happening>],
+    mut session: Option<SessionLog>,
     stopped: &Receiver<()>,
+    watchers: &Sender<Sight>,
     status: &Status,
 ) -> Result<Take, RecordError> {
-    let mut take = Take::default();
     let mut unsaved = false;
     let mut looks_until_write = 0;
     loop {
         // Asked before the sources are emptied, so that nothing sent before the stop is missed.
         let stopping = !matches!(stopped.try_recv(), Err(TryRecvError::Empty));
+        sources.iter().for_each(|source| status.figures.record_queue.saw(source.len()));
         for happening in sources.iter().flat_map(Receiver::try_iter) {
+            if let Happening::Ai(timed) = happening {
+                // Nobody may be looking: what has no place is not shown.
+                let _ = watchers.try_send(Sight::Ai(timed));
+            }
             take.add(happening);
             unsaved = true;
+        }
+        if let Some(session) = &mut session {
+            session.take_in();
+            if stopping {
+                session.close(status);
+            }
         }
         if stopping {
             return match save(path, &take) {
@@ -226,13 +272,20 @@ fn record(
                 saved => saved.map(|()| take),
             };
         }
+        if looks_until_write == 0
+            && let Some(session) = &mut session
+        {
+            session.save(status);
+        }
         if unsaved && looks_until_write == 0 {
             // A full disk may be emptied while the session goes on: tried again at the next second and at the end.
             unsaved = save(path, &take).is_err();
             status.write_failed.fetch_add(u64::from(unsaved), Relaxed);
+        }
+        if looks_until_write == 0 {
             looks_until_write = WRITE_EVERY.as_millis() / LOOK_EVERY.as_millis();
         }
-        looks_until_write = looks_until_write.saturating_sub(1);
+        looks_until_write -= 1;
         thread::sleep(LOOK_EVERY);
     }
 }
@@ -247,7 +300,7 @@ fn keep_elsewhere(path: PathBuf, take: &Take, cause: io::Error) -> RecordError {
     let name = path.file_name().unwrap_or_default().to_os_string();
     let kept = std::env::temp_dir().join(name);
     let bytes = take.to_midi().unwrap_or_default();
-    match write_take(&kept, &bytes) {
+    match write_take(&kept, &bytes, None) {
         Ok(_) => RecordError::KeptElsewhere { path, kept, cause },
         Err(_) => RecordError::Unwritable { path, cause },
     }
@@ -258,6 +311,10 @@ mod tests {
     use super::*;
     use crate::midi::TimedMessage;
     use crate::midi_file::read_notes_from_bytes;
+
+    fn unwatched() -> Sender<Sight> {
+        crossbeam_channel::bounded(1).0
+    }
 
     #[test]
     fn an_earlier_take_is_moved_aside_and_never_overwritten() {
@@ -279,7 +336,9 @@ mod tests {
     fn a_folder_that_cannot_be_written_is_known_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("no such folder").join("AI_generated.mid");
-        let error = Recorder::start(&path, Vec::new(), Arc::default()).err().expect("refused");
+        let error = Recorder::start(&path, Take::default(), Vec::new(), None, unwatched(), Arc::default())
+            .err()
+            .expect("refused");
         assert!(error.to_string().contains("no such folder"), "{error}");
     }
 
@@ -289,7 +348,8 @@ mod tests {
         let path = folder.path().join("in").join("kept-elsewhere.mid");
         fs::create_dir(folder.path().join("in")).expect("made");
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let recorder = Recorder::start(&path, vec![receiver], Arc::default()).expect("started");
+        let recorder = Recorder::start(&path, Take::default(), vec![receiver], None, unwatched(), Arc::default())
+            .expect("started");
         fs::remove_dir_all(folder.path().join("in")).expect("gone");
         sender.send(Happening::Ai(TimedMessage::on(0, 60))).expect("listening");
         let Err(RecordError::KeptElsewhere { kept, .. }) = recorder.finish() else { panic!("it was not kept") };
@@ -302,8 +362,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("take.mid");
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let recorder = Recorder::start(&path, vec![receiver], Arc::default()).expect("started");
-        let second = Recorder::start(&path, Vec::new(), Arc::default()).err().expect("refused");
+        let recorder = Recorder::start(&path, Take::default(), vec![receiver], None, unwatched(), Arc::default())
+            .expect("started");
+        let second = Recorder::start(&path, Take::default(), Vec::new(), None, unwatched(), Arc::default())
+            .err()
+            .expect("refused");
         assert!(second.to_string().contains("another antiphon"), "{second}");
         for index in 0..500u64 {
             sender.send(Happening::Ai(TimedMessage::on(index * 10, 60))).expect("listening");

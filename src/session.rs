@@ -1,10 +1,12 @@
 //! A live session: builds the queues and threads, knows the order in which they start and stop.
 //!
 //! ```text
-//! MIDI in --> conductor --> player --> MIDI out
-//!                 \------------\--> recorder --> AI_generated.mid
+//! MIDI in --> conductor's thread --> player --> MIDI out
+//!                 \---------------------\--> recorder --> AI_generated.mid, AI_generated.session
 //! ```
 //! Stopped from the sources to the sinks. The ports are opened before anything is written.
+
+mod desk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +14,23 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use desk::Desk;
 use thiserror::Error;
 
-use crate::conductor::{Action, Conductor};
+use crate::conductor::Action;
+use crate::control::{Control, ControlMap};
+use crate::ensemble::Ensemble;
+use crate::figures::{Progress, Woken};
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
-use crate::player::{Player, PlayerCommand};
-use crate::ports::{self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PlayerLink, PortError, Wiring};
+use crate::player::PlayerCommand;
+use crate::ports::{self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PortError, Routing, Wiring};
 use crate::recorder::{RecordError, Recorder};
+use crate::session_file::Header;
+use crate::settings::Mode;
+pub use crate::shelf::Library;
+use crate::shelf::Shelf;
+use crate::sight::{Feed, Sight, View};
 use crate::status::Status;
 use crate::take::{Happening, Take};
 use crate::time::{Clock, SessionTime};
@@ -32,17 +43,26 @@ const INPUT_QUEUE: usize = 4096;
 /// dropped and counted.
 const RECORD_QUEUE: usize = 65_536;
 
+/// Calls that may wait for the session file: a minute and a half of planning without a pause. When it is full the
+/// newest is dropped and counted, and the file says that it is not whole.
+const SESSION_QUEUE: usize = 16_384;
+
+/// Sights that may wait for the feed. When it is full the newest is dropped.
+const WATCHED: usize = 8192;
+
 /// What a live session is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LiveSettings {
     /// Which MIDI system.
     pub backend: Backend,
     /// Named ports to attach to.
     pub attachments: Attachments,
-    /// MIDI channel of the answer, in `0..16`.
-    pub channel: u8,
+    /// MIDI messages that are no music.
+    pub controls: ControlMap,
     /// Where the take is written.
     pub take: PathBuf,
+    /// What the session file beside it begins with; `None`: there is none.
+    pub session_file: Option<Header>,
 }
 
 /// Why a session could not start or ended by itself.
@@ -79,10 +99,13 @@ pub struct LiveSession {
     pub sending: Vec<String>,
     /// The earlier take of the same name, which was moved here.
     pub moved_aside: Option<PathBuf>,
+    /// What can be watched while it plays.
+    pub feed: Feed,
     clock: Clock,
     // Dropped in this order: sources first.
     file_player: Option<FilePlayer>,
     inputs: Vec<Box<dyn Send>>,
+    /// Where a file that plays the human plays to.
     input: InputSink,
     to_conductor: Sender<Cue>,
     conductor: Option<JoinHandle<Result<(), ModelError>>>,
@@ -96,32 +119,70 @@ impl LiveSession {
     /// # Errors
     /// When the take cannot be written, a port is missing or the system refuses a thread.
     pub fn start<M: NoteModel + 'static>(
-        settings: &LiveSettings,
+        settings: LiveSettings,
         clock: Clock,
-        conductor: Conductor<M>,
+        ensemble: Ensemble<M>,
+        library: Library<M>,
     ) -> Result<Self, SessionError> {
         let status = Arc::new(Status::default());
         let (from_conductor, conducted) = crossbeam_channel::bounded(RECORD_QUEUE);
         let (from_player, played) = crossbeam_channel::bounded(RECORD_QUEUE);
         let (to_conductor, heard) = crossbeam_channel::bounded(INPUT_QUEUE);
 
-        let input = InputSink::new(to_conductor.clone(), Arc::clone(&status));
+        let (tell_watchers, watched) = crossbeam_channel::bounded(WATCHED);
+        let controls = Arc::new(settings.controls);
+        let routing = Arc::new(Routing::default());
+        routing.follow(ensemble.settings());
+        let input = InputSink::new(to_conductor.clone(), Arc::clone(&controls), Arc::clone(&status));
         let OpenPorts { system, timing, lead, listening, sending, player, inputs, output } = ports::open(
             settings.backend,
             &settings.attachments,
             Wiring {
                 clock,
                 input: input.clone(),
-                player: Player::new(settings.channel),
+                controls,
                 record: from_player,
+                routing: Arc::clone(&routing),
                 status: Arc::clone(&status),
             },
         )?;
         // After the ports, so that a wrong port name neither moves an earlier take nor leaves an empty one.
-        let recorder = Recorder::start(&settings.take, vec![conducted, played], Arc::clone(&status))?;
-        let conductor = conductor.leading_by(lead);
-        let desk = Desk { player, unsent: None, record: from_conductor, status: Arc::clone(&status) };
-        let stand = Stand { clock, conductor, heard, desk };
+        let mut ensemble = ensemble.leading_by(lead);
+        let mut calls = None;
+        if let Some(mut header) = settings.session_file {
+            header.lead = lead;
+            let (sender, receiver) = crossbeam_channel::bounded(SESSION_QUEUE);
+            calls = Some((header, receiver));
+            let status = Arc::clone(&status);
+            ensemble = ensemble.transcribed(move |entry| {
+                if sender.try_send(entry).is_err() {
+                    status.session_dropped.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        let take = Take::in_bars_of(ensemble.settings().beats_per_bar);
+        let sources = vec![conducted, played];
+        let recorder =
+            Recorder::start(&settings.take, take, sources, calls, tell_watchers.clone(), Arc::clone(&status))?;
+        let view = View {
+            turn: status.turn(),
+            settings: *ensemble.settings(),
+            model: ensemble.model().origin().name.clone(),
+            styles: ensemble.model().styles().to_vec(),
+        };
+        let feed = Feed::start(view, watched).map_err(SessionError::Thread)?;
+        let desk = Desk {
+            clock,
+            player,
+            unsent: None,
+            offered: None,
+            record: from_conductor,
+            watchers: tell_watchers,
+            status: Arc::clone(&status),
+        };
+        let shelf = Shelf::new(library, to_conductor.clone());
+        let progress = Progress::default();
+        let stand = Stand { clock, ensemble, heard, shelf, routing, desk, progress };
         let conductor =
             thread::Builder::new().name("conductor".into()).spawn(move || stand.run()).map_err(SessionError::Thread)?;
         Ok(Self {
@@ -131,10 +192,11 @@ impl LiveSession {
             listening,
             sending,
             moved_aside: recorder.moved_aside.clone(),
+            feed,
             clock,
             file_player: None,
             inputs,
-            input,
+            input: input.from_a_file(),
             to_conductor,
             conductor: Some(conductor),
             output: Some(output),
@@ -150,6 +212,11 @@ impl LiveSession {
         let player = FilePlayer::start(self.clock, messages, self.input.clone()).map_err(SessionError::Thread)?;
         self.file_player = Some(player);
         Ok(())
+    }
+
+    /// Asks for something, as if from a control.
+    pub fn controller(&self) -> Controller {
+        Controller { clock: self.clock, to_conductor: self.to_conductor.clone() }
     }
 
     /// The session's time now.
@@ -196,91 +263,115 @@ impl Drop for LiveSession {
     }
 }
 
+/// A way to ask a session for something from any thread.
+#[derive(Clone)]
+pub struct Controller {
+    clock: Clock,
+    to_conductor: Sender<Cue>,
+}
+
+impl Controller {
+    /// Asks now. Nothing happens when the session is over.
+    pub fn ask(&self, control: Control) {
+        let _ = self.to_conductor.send(Cue::Control { at: self.clock.now(), control });
+    }
+}
+
 /// Everything that the conductor's thread may touch.
 struct Stand<M> {
     clock: Clock,
-    conductor: Conductor<M>,
+    ensemble: Ensemble<M>,
     heard: Receiver<Cue>,
+    shelf: Shelf<M>,
+    routing: Arc<Routing>,
     desk: Desk,
+    progress: Progress,
 }
 
-impl<M: NoteModel> Stand<M> {
+impl<M: NoteModel + 'static> Stand<M> {
     /// Runs until it is told to stop.
     fn run(mut self) -> Result<(), ModelError> {
+        ports::raise_conductor();
+        let result = self.play();
+        if result.is_err() {
+            self.desk.status.failed.store(true, Relaxed);
+        }
+        result
+    }
+
+    fn hear(&mut self, timed: TimedMessage) -> Result<(), ModelError> {
+        if timed.message.moves_a_key() {
+            self.progress.heard(timed.time, timed.message.is_note_on());
+        }
+        if self.ensemble.settings().mode == Mode::Listen {
+            self.progress.plans_nothing();
+        }
+        self.ensemble.hear(timed.time, timed.message, |action| self.desk.act(action))?;
+        self.desk.record(Happening::Human(timed));
+        if timed.message.channel().is_some() {
+            self.desk.show(Sight::Human(timed));
+        }
+        Ok(())
+    }
+
+    fn play(&mut self) -> Result<(), ModelError> {
         loop {
             let now = self.clock.now();
-            let heard = match self.conductor.next_wake(now) {
+            let heard = match self.ensemble.next_wake(now) {
                 None => self.heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 // What the human does comes before any planning.
                 Some(wake) => self.heard.recv_deadline(self.clock.instant(wake.max(now))),
             };
+            self.desk.status.figures.input_queue.saw(self.heard.len());
             match heard {
-                Ok(Cue::Human(timed)) => {
-                    self.conductor.hear(timed.time, timed.message, |action| self.desk.act(action));
-                    self.desk.record(Happening::Human(timed));
+                Ok(Cue::Human(timed)) => self.hear(timed)?,
+                Ok(Cue::File(timed)) => {
+                    self.desk.tell(PlayerCommand::Human(timed));
+                    self.hear(timed)?;
                 }
-                Ok(Cue::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {
-                    let woken = self.conductor.wake(self.clock.now(), |action| self.desk.act(action));
-                    if let Err(error) = woken {
-                        self.desk.status.failed.store(true, Relaxed);
-                        return Err(error);
+                Ok(Cue::Control { at, control }) => {
+                    let done = self.ensemble.control(at, control.clone(), |action| self.desk.act(action));
+                    if let Err(refused) = done {
+                        self.desk.show(Sight::Trouble(refused.to_string()));
+                        continue;
                     }
+                    self.routing.follow(self.ensemble.settings());
+                    if let Control::Model(number) = control {
+                        self.shelf.load(number);
+                    }
+                    self.desk.show(Sight::Control { at, control });
+                }
+                Ok(Cue::ModelLoaded) => match self.shelf.loaded() {
+                    Some(Ok(model)) => {
+                        self.desk.offered = Some((model.origin().name.clone(), model.styles().to_vec()));
+                        self.ensemble.offer_model(model);
+                    }
+                    Some(Err(why)) => self.desk.show(Sight::Trouble(format!("{why}; the model that plays goes on"))),
+                    None => {}
+                },
+                Ok(Cue::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.ensemble.end(self.clock.now());
+                    return Ok(());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.wake()?;
                 }
             }
         }
     }
 }
 
-/// Passes on what the conductor wants done.
-struct Desk {
-    player: PlayerLink,
-    /// A cancellation for which the player's queue had no place.
-    unsent: Option<PlayerCommand>,
-    record: Sender<Happening>,
-    status: Arc<Status>,
-}
-
-impl Desk {
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Tell(command) => self.tell(command),
-            Action::Turn { at, turn } => {
-                self.status.set_turn(turn);
-                self.record(Happening::Turn { at, turn });
-            }
-            Action::Late => {
-                self.status.late.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    /// Hands a command to the player. A cancellation is never lost: it goes before the next command that has a place.
-    fn tell(&mut self, command: PlayerCommand) {
-        self.unsent.take_if(|cancel| self.player.send(*cancel));
-        if self.unsent.is_none() && self.player.send(command) {
-            return;
-        }
-        match command {
-            PlayerCommand::Cancel { .. } => self.unsent = Some(command),
-            PlayerCommand::Play(_) | PlayerCommand::Interrupt => {
-                self.status.plan_dropped.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    fn record(&self, happening: Happening) {
-        if self.record.try_send(happening).is_err() {
-            self.status.record_dropped.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-impl Drop for Desk {
-    /// A session whose conductor has panicked is over.
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.status.failed.store(true, Relaxed);
-        }
+impl<M: NoteModel> Stand<M> {
+    fn wake(&mut self) -> Result<(), ModelError> {
+        let from = self.clock.now();
+        let mut planned = false;
+        self.ensemble.wake(from, |action| {
+            planned |= matches!(action, Action::Planned(_));
+            self.desk.act(action);
+        })?;
+        let (settled, ready) = (self.ensemble.is_settled(), self.ensemble.is_ready());
+        let woken = Woken { from, to: self.clock.now(), planned, settled, ready };
+        self.progress.woke(woken, &self.desk.status.figures);
+        Ok(())
     }
 }

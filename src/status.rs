@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::conductor::Turn;
+use crate::figures::Figures;
 use crate::midi::{MidiEvent, ShortMessage, key_name};
 
 /// Marks that no key has been seen yet.
@@ -16,21 +17,31 @@ const NO_KEY: u8 = 255;
 pub struct Status {
     human: Voice,
     ai: Voice,
-    ai_turn: AtomicBool,
+    turn: AtomicU8,
     /// Messages that came in while the conductor's queue was full.
     pub input_dropped: AtomicU64,
+    /// Keys of the human of which the player was not told because its queue was full.
+    pub player_missed: AtomicU64,
+    /// Messages of our own that came back and were not heard.
+    pub echoes: AtomicU64,
     /// Notes that were not planned because the player's queue was full.
     pub plan_dropped: AtomicU64,
     /// Notes that the player refused because too many waited.
     pub plan_refused: AtomicU64,
+    /// Notes that the gate did not let out.
+    pub gated: AtomicU64,
     /// Messages that the recorder's queue had no place for.
     pub record_dropped: AtomicU64,
+    /// Calls that the session file had no place for.
+    pub session_dropped: AtomicU64,
     /// Times at which the plan had run dry and was started again from the clock.
     pub late: AtomicU64,
     /// Times at which the take could not be written; it is tried again every second.
     pub write_failed: AtomicU64,
     /// Messages that a port refused.
     pub send_failed: AtomicU64,
+    /// How well time is kept.
+    pub figures: Figures,
     /// Set when the model, the MIDI system or a thread failed: the session is over.
     pub failed: AtomicBool,
 }
@@ -70,14 +81,19 @@ impl Default for Status {
         Self {
             human: Voice::silent(),
             ai: Voice::silent(),
-            ai_turn: AtomicBool::new(false),
+            turn: AtomicU8::new(Turn::Human as u8),
             input_dropped: AtomicU64::new(0),
+            player_missed: AtomicU64::new(0),
+            echoes: AtomicU64::new(0),
             plan_dropped: AtomicU64::new(0),
             plan_refused: AtomicU64::new(0),
+            gated: AtomicU64::new(0),
             record_dropped: AtomicU64::new(0),
+            session_dropped: AtomicU64::new(0),
             late: AtomicU64::new(0),
             write_failed: AtomicU64::new(0),
             send_failed: AtomicU64::new(0),
+            figures: Figures::default(),
             failed: AtomicBool::new(false),
         }
     }
@@ -96,12 +112,13 @@ impl Status {
 
     /// The turn is now this one's.
     pub fn set_turn(&self, turn: Turn) {
-        self.ai_turn.store(turn == Turn::Ai, Relaxed);
+        self.turn.store(turn as u8, Relaxed);
     }
 
     /// Whose turn it is.
     pub fn turn(&self) -> Turn {
-        if self.ai_turn.load(Relaxed) { Turn::Ai } else { Turn::Human }
+        let turn = self.turn.load(Relaxed);
+        [Turn::Ai, Turn::Both].into_iter().find(|known| *known as u8 == turn).unwrap_or(Turn::Human)
     }
 
     /// Notes that the human and Antiphon have played.
@@ -113,11 +130,14 @@ impl Status {
     pub fn losses(&self) -> String {
         let counters = [
             (&self.input_dropped, "input messages dropped"),
+            (&self.player_missed, "keys of yours that did not reach the player"),
             (&self.plan_dropped, "planned notes dropped"),
             (&self.plan_refused, "planned notes refused"),
+            (&self.gated, "notes held back by the gate"),
             (&self.late, "times late"),
             (&self.send_failed, "messages not sent"),
             (&self.record_dropped, "messages not recorded"),
+            (&self.session_dropped, "calls missing in the session file"),
             (&self.write_failed, "times the take could not be written"),
         ];
         let lost = counters.iter().map(|(counter, what)| (counter.load(Relaxed), what)).filter(|(count, _)| *count > 0);
@@ -130,10 +150,15 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let turn = match (self.turn(), self.notes()) {
             (Turn::Ai, _) => "Antiphon answers",
+            (Turn::Both, _) => "you play together",
             (Turn::Human, [0, _]) => "waiting for you",
             (Turn::Human, _) => "you play",
         };
         write!(f, "{turn} | heard {} | played {}", self.human, self.ai)?;
+        match self.echoes.load(Relaxed) {
+            0 => {}
+            echoes => write!(f, " | {echoes} of its own not heard")?,
+        }
         match self.losses() {
             losses if losses.is_empty() => Ok(()),
             losses => write!(f, " | {losses}"),
@@ -155,9 +180,10 @@ mod tests {
         status.sent(ShortMessage::note_on(0, 64, 64));
         status.sent(ShortMessage::note_on(0, 67, 64));
         status.late.fetch_add(1, Relaxed);
+        status.echoes.fetch_add(2, Relaxed);
         assert_eq!(
             status.to_string(),
-            "Antiphon answers | heard 1 note (last C4) | played 2 notes (last G4) | 1 times late"
+            "Antiphon answers | heard 1 note (last C4) | played 2 notes (last G4) | 2 of its own not heard | 1 times late"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! What has been played so far, and as a MIDI file: the human on one track, the answer on another.
 
+use crate::beat::TempoTrail;
 use crate::conductor::Turn;
 use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
 use crate::midi_file::{MidiFileError, Score, Track, write};
@@ -21,22 +22,32 @@ pub enum Happening {
     },
 }
 
-/// What has been played so far.
+/// What has been played so far; by default in bars of four.
 #[derive(Debug, Default)]
 pub struct Take {
     human: Vec<TimedMessage>,
     ai: Vec<TimedMessage>,
     markers: Vec<(SessionTime, String)>,
+    tempo: TempoTrail,
 }
 
 impl Take {
-    /// Adds what happened.
+    /// An empty take in bars of `beats_per_bar` quarter notes; 0 counts as 1.
+    pub fn in_bars_of(beats_per_bar: u8) -> Self {
+        Self { tempo: TempoTrail::new(beats_per_bar), ..Self::default() }
+    }
+
+    /// Adds what happened. MIDI clock and transport are no playing: they become the tempo map.
     pub fn add(&mut self, happening: Happening) {
         match happening {
-            Happening::Human(message) => self.human.push(message),
+            Happening::Human(TimedMessage { time, message }) => match message.event() {
+                MidiEvent::Sync(sync) => self.tempo.hear(time, sync),
+                _ => self.human.push(TimedMessage { time, message }),
+            },
             Happening::Ai(message) => self.ai.push(message),
             Happening::Turn { at, turn: Turn::Ai } => self.markers.push((at, "Antiphon answers".into())),
             Happening::Turn { at, turn: Turn::Human } => self.markers.push((at, "You play".into())),
+            Happening::Turn { at, turn: Turn::Both } => self.markers.push((at, "You play together".into())),
         }
     }
 
@@ -46,7 +57,7 @@ impl Take {
     }
 
     /// The take as a MIDI file of type 1: tempo map and markers, the human, the answer. Notes that still sound end
-    /// with the last thing that was played.
+    /// with the last thing that was played. Where a MIDI clock was followed, the file's bars are the clock's.
     ///
     /// # Errors
     /// When it is too long for a MIDI file.
@@ -56,7 +67,14 @@ impl Take {
         let tracks = voices.iter().map(|(name, messages)| {
             Track::of_messages(name, messages.iter().map(|timed| (timed.time, timed.message.as_bytes())))
         });
-        write(&Score { markers: &self.markers, tracks: tracks.collect(), ..Score::default() })
+        let score = Score::default();
+        write(&Score {
+            tempi: &self.tempo.tempi(score.division),
+            time_signature: (self.tempo.beats_per_bar(), 2),
+            markers: &self.markers,
+            tracks: tracks.collect(),
+            ..score
+        })
     }
 }
 
@@ -83,6 +101,7 @@ fn closed(messages: &[TimedMessage], end: SessionTime) -> Vec<TimedMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::midi::SyncMessage;
     use crate::midi_file::read_notes_from_bytes;
 
     #[test]
@@ -100,5 +119,18 @@ mod tests {
             notes.iter().map(|n| (n.key, n.onset.as_micros() / 1000, (n.duration.as_micros() + 500) / 1000)).collect();
         assert_eq!(seen, [(60, 0, 500), (64, 1000, 1000), (65, 1500, 500)]);
         assert!(bytes.windows(16).any(|window| window == b"Antiphon answers"));
+    }
+
+    #[test]
+    fn a_clock_is_no_playing_and_leaves_no_message() {
+        let mut take = Take::in_bars_of(3);
+        for clock in 0..200 {
+            let message = ShortMessage::sync(SyncMessage::Clock);
+            take.add(Happening::Human(TimedMessage { time: SessionTime::from_micros(clock * 20_833), message }));
+        }
+        assert!(take.is_empty());
+        let bytes = take.to_midi().expect("short");
+        assert!(!bytes.contains(&0xf8) && bytes.len() < 150, "{bytes:x?}");
+        assert!(bytes.windows(5).any(|window| window == [0xff, 0x58, 4, 3, 2]), "3/4");
     }
 }

@@ -98,9 +98,20 @@ fn the_table_shows_each_style_and_the_total() {
     let songs = Songs::new();
     let output = songs.eval(&[]);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    for word in ["folk", "dance", "total", "model", "Markov", "n-gram", "unigram", "10 ms grid"] {
+    for word in ["folk", "dance", "total", "model", "alone", "Markov", "n-gram", "unigram", "10 ms grid"] {
         assert!(table.contains(word), "{word} in {table}");
     }
+}
+
+#[test]
+fn what_a_piece_teaches_makes_it_cheaper() {
+    let songs = Songs::new();
+    let total = |flags: &[&str]| songs.lines(flags).0.pop().expect("lines");
+    let (with, without) = (total(&[]), total(&["--memory", "0"]));
+    let alone = number(&with["bits_per_note_without_memory"]);
+    assert!(number(&with["bits_per_note"]) < 0.8 * alone, "dance tunes repeat their parts: {with}");
+    assert_eq!(without["bits_per_note"], with["bits_per_note_without_memory"]);
+    assert_eq!(without["key"], with["without_memory"]["key"]);
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use crate::control::{Assignment, Control};
 use crate::model::EngineChoice;
-use crate::ports::Backend;
+use crate::ports::{Backend, Destination, Offset};
+use crate::settings::Change;
 
 /// An instrument that answers: it goes on where you stop playing, in time and in your manner.
 #[derive(Debug, Parser)]
@@ -19,12 +21,15 @@ const EXAMPLES: &str = "\
 Examples:
   antiphon jam                              listen on `Antiphon In`, answer on `Antiphon Out`
   antiphon jam --connect-from Keystation    and attach to a keyboard
+  antiphon jam --mode accompany             play along while you play
   antiphon jam --headless --seconds 600     play alone for ten minutes and record
+  antiphon replay AI_generated.session      the same session again
   antiphon generate --prime song.mid        go on with a file, without playing
   antiphon eval model.onnx songs            bits per note on pieces it was not trained on
   antiphon ports                            what there is to attach to
 
-Exit codes: 0 done, 1 failed, 2 wrong flags, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read.";
+Exit codes: 0 done, 1 failed, 2 wrong flags, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read,
+8 session file not read, 9 replay --check: not as it was played.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -32,6 +37,10 @@ pub(super) enum Command {
     Jam(JamFlags),
     /// Write a continuation to a MIDI file, without playing it
     Generate(GenerateFlags),
+    /// Play a recorded session again, to the byte, and say whether it came out as it was played
+    Replay(ReplayFlags),
+    /// List what can be set and asked for while it plays
+    Settings,
     /// List the MIDI ports there are
     Ports(PortsFlags),
     /// Say what a model file holds and how fast it runs here
@@ -84,9 +93,15 @@ pub(super) struct JamFlags {
     #[arg(long, value_name = "NAME")]
     pub connect_from: Vec<String>,
 
-    /// Attach to this port, which we send to: its name or a part of it; may be given several times
-    #[arg(long, value_name = "NAME")]
-    pub connect_to: Vec<String>,
+    /// Attach to this port, which we send to: its name or a part of it; may be given several times. With @MSms behind
+    /// the name, messages leave there so much later, -200 to 500, or earlier where it is negative: `FLUID@-20ms`
+    #[arg(long, value_name = "NAME[@MSms]")]
+    pub connect_to: Vec<Destination>,
+
+    /// Messages leave `Antiphon Out` so many milliseconds later, -200 to 500; earlier where it is negative, for a synth
+    /// that takes its time
+    #[arg(long, value_name = "MS", default_value = "0", allow_negative_numbers = true)]
+    pub offset_ms: Offset,
 
     /// MIDI channel of the answer, 1 to 16
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u8).range(1..=16))]
@@ -104,13 +119,30 @@ pub(super) struct JamFlags {
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub seconds: Option<f64>,
 
-    /// How long you rest, in milliseconds, before it answers: 50 to 10000
-    #[arg(long, value_name = "MS", default_value_t = 600, value_parser = value_parser!(u64).range(50..=10_000))]
-    pub patience_ms: u64,
+    /// When it plays: `respond`, `accompany`, `solo` or `listen` (short for --set mode=MODE)
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub mode: Option<Change>,
 
-    /// Longest answer in seconds [default: until you play again; with --input, 20]
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    pub answer_seconds: Option<f64>,
+    /// Set something that can also be changed while it plays; `antiphon settings` lists all; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = change)]
+    pub set: Vec<Control>,
+
+    /// Give a MIDI message a meaning, such as cc20=patience:0.5..3, cc66=hand-over or pc2=`model 2`; may be given
+    /// several times
+    #[arg(long, value_name = "MESSAGE=MEANING", value_parser = assignment)]
+    pub map: Vec<Assignment>,
+
+    /// One more model, which `model 2` and so on choose while it plays; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub more_model: Vec<PathBuf>,
+
+    /// Write no session file beside the take; without it the session cannot be replayed
+    #[arg(long)]
+    pub no_session: bool,
+
+    /// Print what happens, the plan too, as JSON lines
+    #[arg(long, conflicts_with = "virtual_time")]
+    pub json: bool,
 
     /// Run on a virtual clock, as fast as the model allows, without MIDI ports; needs --input or --headless
     #[arg(long)]
@@ -133,6 +165,33 @@ pub(super) struct GenerateFlags {
     /// Length of the continuation in notes, 1 to 100000 [default: 30 seconds]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     pub notes: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayFlags {
+    /// Session file, as `antiphon jam` leaves it beside each take
+    #[arg(value_name = "SESSION")]
+    pub session: PathBuf,
+
+    /// MIDI file to write; an earlier one is moved aside [default: SESSION's name with -replay.mid]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Where a model of the session is now; may be given several times [default: where it was]
+    #[arg(long, value_name = "FILE")]
+    pub model: Vec<PathBuf>,
+
+    /// Take the first --model even where it is another one than was played: hear how it would have answered
+    #[arg(long, requires = "model")]
+    pub other_model: bool,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+
+    /// End with exit code 9 when the plan is not the same as it was played, or the session file is not whole
+    #[arg(long)]
+    pub check: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -184,6 +243,10 @@ pub(super) struct EvalFlags {
     #[arg(long, value_name = "N", default_value_t = 1_500_000, value_parser = value_parser!(u32).range(1000..=100_000_000))]
     pub training_notes: u32,
 
+    /// How much the piece itself has to say in what comes next, 0 to 1: 0 is the model alone
+    #[arg(long, value_name = "M", default_value_t = 1.0, value_parser = probability)]
+    pub memory: f32,
+
     /// Continue so many of the pieces, 0 to 10000, and compare the continuations with what people wrote
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(0..=10_000))]
     pub generate: u32,
@@ -203,6 +266,26 @@ pub(super) struct EvalFlags {
     /// Threads to work on, 1 to 64 [default: as many as there are processors, 8 at most]
     #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=64))]
     pub threads: Option<u8>,
+}
+
+fn mode(text: &str) -> Result<Change, String> {
+    match Control::parse(&format!("mode={text}")) {
+        Ok(Control::Set(change)) => Ok(change),
+        Ok(_) => Err("expected one word".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn change(text: &str) -> Result<Control, String> {
+    match Control::parse(text) {
+        Ok(control @ (Control::Set(_) | Control::Style(_))) => Ok(control),
+        Ok(_) => Err("this can be asked for only while it plays".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn assignment(text: &str) -> Result<Assignment, String> {
+    Assignment::parse(text).map_err(|error| error.to_string())
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {
@@ -253,10 +336,16 @@ mod tests {
             &["jam", "--temperature", "NaN"],
             &["jam", "--seconds", "-3"],
             &["jam", "--channel", "17"],
-            &["jam", "--patience-ms", "5"],
+            &["jam", "--set", "patience=-5"],
+            &["jam", "--set", "patience"],
+            &["jam", "--mode", "loud"],
+            &["jam", "--map", "cc200=panic"],
             &["jam", "--backend", "usb"],
+            &["jam", "--offset-ms", "-900"],
+            &["jam", "--connect-to", "FLUID@-900ms"],
             &["eval", "model.onnx"],
             &["eval", "model.onnx", "songs", "--training-notes", "3"],
+            &["eval", "model.onnx", "songs", "--memory", "1.5"],
             &["generate", "--notes", "0"],
             &["generate", "--notes", "5", "--seconds", "5"],
             &["sing"],

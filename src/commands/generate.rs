@@ -22,11 +22,12 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
         None => Vec::new(),
     };
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
-    let mut continuation = continuation(&flags.playing, loaded.model)?;
+    let mut model = loaded.model;
+    let mut continuation = continuation(&flags.playing, &mut model)?;
     for &note in &prime {
         continuation.insert(note, Voice::Human);
         // One by one, so that a prime of any length takes no more memory than the remembered notes.
-        continuation.settle()?;
+        continuation.settle(&mut model)?;
     }
 
     let begin = prime.iter().map(Note::end).max().unwrap_or_default();
@@ -38,7 +39,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
     let mut answer: Vec<Note> = Vec::new();
     let mut from = begin;
     while answer.len() < most {
-        let note = continuation.next_note(Window { from, to: from + LONGEST_REST })?;
+        let note = continuation.next_note(&mut model, Window { from, to: from + LONGEST_REST })?;
         if note.onset >= end {
             break;
         }
@@ -52,7 +53,7 @@ pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
     let markers = [(begin, "Antiphon answers".to_owned())];
     let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })
         .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    tell_moved_aside(write_take(path, &bytes)?.as_deref());
+    tell_moved_aside(write_take(path, &bytes, None)?.as_deref());
     say(format_args!("{}", loaded.described));
     say(format_args!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display()));
     Ok(())

@@ -3,25 +3,32 @@
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::TERM_SIGNALS;
 
 use super::flags::JamFlags;
-use super::model::{continuation, load};
+use super::hang_up::{HangUp, HungUp};
+use super::model::{Loaded, load, sampling, seed};
+use super::watching::{self, take_lines};
 use super::{Exit, Failure, say};
-use crate::conductor::{Conducting, Conductor, Mode, Turn};
+use crate::conductor::{LEAD, Turn};
+use crate::control::{Control, ControlMap};
+use crate::ensemble::{Ensemble, Opening};
+use crate::figures::Report;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::midi_file::{FileEvent, read_events, read_events_from_bytes};
-use crate::model::LstmModel;
+use crate::model::{LstmModel, NoteModel as _};
 use crate::offline;
-use crate::player::Player;
 use crate::ports::{Attachments, Backend};
 use crate::recorder::{RecordError, write_take};
-use crate::session::{LiveSession, LiveSettings};
+use crate::session::{Library, LiveSession, LiveSettings};
+use crate::session_file::{Header, Lines};
+use crate::settings::{Mode, Settings};
+use crate::sight::Sight;
 use crate::status::Status;
 use crate::take::Take;
 use crate::time::{Clock, SessionDuration, SessionTime};
@@ -46,39 +53,84 @@ pub(super) fn run(flags: &JamFlags) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "--virtual-time without --input needs --seconds"));
     }
     let stop = stop_flag()?;
+    let figures_wanted = figures_flag()?;
     let input = flags.input.as_deref().map(read_human).transpose()?;
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
     say(format_args!("model: {}", loaded.described));
-    let continuation = continuation(&flags.playing, loaded.model)?;
-    let answer_seconds = flags.answer_seconds.map(SessionDuration::from_seconds);
-    let conducting = Conducting {
-        mode: if flags.headless { Mode::Solo } else { Mode::Respond },
-        patience: SessionDuration::from_millis(flags.patience_ms),
-        longest_answer: answer_seconds.or_else(|| (input.is_some() && !flags.headless).then_some(ANSWER_TO_A_FILE)),
-    };
+    let mut settings = settings(flags, &loaded.model)?;
+    if input.is_some() && settings.mode == Mode::Respond {
+        settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
+    }
     if flags.virtual_time {
-        let conductor = Conductor::new(conducting, continuation);
-        return run_virtually(flags, conducting, conductor, &input.unwrap_or_default(), &stop);
+        return run_virtually(flags, settings, loaded, &input.unwrap_or_default(), &stop);
     }
     if stop.load(Relaxed) {
         return Ok(());
     }
-    Jam { flags, stop, conducting }.run(continuation, input)
+    Jam { flags, stop, figures_wanted, settings }.run(loaded, input)
 }
 
-/// A flag that a signal to end raises; a second signal ends at once. A closed terminal asks to end as well.
+/// The settings at the beginning.
+fn settings(flags: &JamFlags, model: &LstmModel) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    if flags.headless {
+        settings.mode = Mode::Solo;
+    }
+    settings.sampling = sampling(&flags.playing);
+    let style_number = |name: Option<&str>| model.style_number(name).map(|style| u8::try_from(style).unwrap_or(0));
+    settings.style = style_number(flags.playing.style.as_deref())?;
+    flags.mode.iter().for_each(|change| change.apply(&mut settings));
+    for control in &flags.set {
+        match control {
+            Control::Set(change) => change.apply(&mut settings),
+            Control::Style(name) => settings.style = style_number(Some(name))?,
+            // The flag takes nothing else.
+            _ => {}
+        }
+    }
+    if usize::from(settings.style) >= model.styles().len() {
+        style_number(Some(&settings.style.to_string()))?;
+    }
+    Ok(settings)
+}
+
+/// What the session begins with. The ensemble is built from its header, so that a replay has the very same.
+fn header(flags: &JamFlags, settings: Settings, loaded: &Loaded) -> Header {
+    let opening = Opening { settings, channel: flags.channel - 1, seed: seed(&flags.playing) };
+    Header::new(&loaded.engine, loaded.model.origin(), &opening)
+}
+
+/// The models that can be chosen while it plays: the first is the one that it begins with.
+fn library(flags: &JamFlags) -> Library<LstmModel> {
+    let first = std::iter::once(flags.playing.model.clone());
+    let models: Vec<_> = first.chain(flags.more_model.iter().cloned().map(Some)).collect();
+    let engine = flags.playing.engine.clone();
+    Arc::new(move |number| {
+        let model = usize::from(number).checked_sub(1).and_then(|index| models.get(index));
+        let Some(model) = model else {
+            return Err(format!("there is no model {number}; {} of them were named", models.len()));
+        };
+        load(model.as_deref(), &engine).map(|loaded| loaded.model).map_err(|failure| failure.sentence)
+    })
+}
+
+/// A flag that a signal to end raises; a second signal ends at once.
 fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    let closed = [signal_hook::consts::SIGHUP];
-    #[cfg(not(unix))]
-    let closed = [];
-    for &signal in TERM_SIGNALS.iter().chain(&closed) {
+    for &signal in TERM_SIGNALS {
         // In this order: the first signal finds the flag still down.
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     Ok(stop)
+}
+
+/// A flag that the signal USR1 raises: whoever sends it wants to see the figures. Other systems have no such signal.
+fn figures_flag() -> std::io::Result<Arc<AtomicBool>> {
+    let wanted = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&wanted))?;
+    Ok(wanted)
 }
 
 /// The messages of a file that plays the human.
@@ -103,29 +155,44 @@ fn messages(events: &[FileEvent]) -> Vec<TimedMessage> {
 }
 
 /// When a session with this input is over: the last answer may be heard out.
-fn end_of(input: &[TimedMessage], conducting: Conducting) -> Option<SessionTime> {
+fn end_of(input: &[TimedMessage], settings: &Settings) -> Option<SessionTime> {
     let last = input.last()?.time;
-    Some(last + conducting.patience + conducting.longest_answer.unwrap_or(ANSWER_TO_A_FILE))
+    Some(last + settings.patience_ceiling + settings.longest_answer.unwrap_or(ANSWER_TO_A_FILE))
 }
 
 fn run_virtually(
     flags: &JamFlags,
-    conducting: Conducting,
-    mut conductor: Conductor<LstmModel>,
+    settings: Settings,
+    loaded: Loaded,
     input: &[TimedMessage],
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let asked = flags.seconds.map(|seconds| SessionTime::ZERO + SessionDuration::from_seconds(seconds));
-    let until = asked.or_else(|| end_of(input, conducting)).unwrap_or_default();
-    let mut take = Take::default();
-    let mut player = Player::new(flags.channel - 1);
-    let stopped = || stop.load(Relaxed);
-    offline::run(&mut conductor, &mut player, input, until, stopped, |happening| take.add(happening))?;
+    let until = asked.or_else(|| end_of(input, &settings)).unwrap_or_default();
+    let mut header = header(flags, settings, &loaded);
+    header.lead = LEAD;
+    let lines = Arc::new(Mutex::new(Lines::new(&header)));
+    let mut ensemble = Ensemble::new(loaded.model, header.opening())?.leading_by(header.lead);
+    if !flags.no_session {
+        let lines = Arc::clone(&lines);
+        ensemble = ensemble.transcribed(move |entry| locked(&lines).add(entry));
+    }
+    let mut take = Take::in_bars_of(ensemble.settings().beats_per_bar);
+    let hang_up = HangUp::listen()?;
+    let stopped = || stop.load(Relaxed) || hang_up.was_sent();
+    offline::run(&mut ensemble, input, until, stopped, |happening| take.add(happening))?;
     let path = &flags.playing.out;
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    tell_moved_aside(write_take(path, &bytes)?.as_deref());
+    let lines = locked(&lines);
+    let session = Some(lines.text()).filter(|_| !flags.no_session);
+    tell_moved_aside(write_take(path, &bytes, session)?.as_deref());
     say(format_args!("wrote {} of virtual time to {}", until, path.display()));
     Ok(())
+}
+
+/// Nobody panics while holding it.
+fn locked(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says where an earlier take of the same name is now.
@@ -139,40 +206,47 @@ pub(super) fn tell_moved_aside(aside: Option<&Path>) {
 struct Jam<'a> {
     flags: &'a JamFlags,
     stop: Arc<AtomicBool>,
-    conducting: Conducting,
+    figures_wanted: Arc<AtomicBool>,
+    settings: Settings,
 }
 
 impl Jam<'_> {
-    fn run(
-        mut self,
-        continuation: crate::continuation::Continuation<LstmModel>,
-        mut input: Option<Vec<TimedMessage>>,
-    ) -> Result<(), Failure> {
+    fn run(mut self, loaded: Loaded, mut input: Option<Vec<TimedMessage>>) -> Result<(), Failure> {
         let flags = self.flags;
-        let settings = LiveSettings {
-            backend: flags.backend,
-            attachments: Attachments { from: flags.connect_from.clone(), to: flags.connect_to.clone() },
-            channel: flags.channel - 1,
+        let hang_up = HangUp::listen()?;
+        let mut live = LiveSettings {
+            backend: flags.backend.resolved(),
+            attachments: Attachments {
+                from: flags.connect_from.clone(),
+                to: flags.connect_to.clone(),
+                offset: flags.offset_ms,
+            },
+            controls: ControlMap::new(flags.map.clone()),
             take: flags.playing.out.clone(),
+            session_file: None,
         };
-        if input.is_none() && !flags.headless && !midi_is_there(flags.backend) {
+        if input.is_none() && self.settings.mode != Mode::Solo && live.backend == Backend::None {
             say(format_args!(
                 "no MIDI system was found here (`antiphon ports` says why), so a bundled phrase plays the human"
             ));
             let events = read_events_from_bytes(BUNDLED_PHRASE).map_err(|error| Failure::new(Exit::Failed, error))?;
             input = Some(messages(&events));
-            self.conducting.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
+            self.settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
         }
         let clock = Clock::new();
-        let conductor = Conductor::new(self.conducting, continuation);
-        let mut session = LiveSession::start(&settings, clock, conductor)?;
+        let header = header(flags, self.settings, &loaded);
+        let ensemble = Ensemble::new(loaded.model, header.opening())?;
+        live.session_file = Some(header).filter(|_| !flags.no_session);
+        let mut session = LiveSession::start(live, clock, ensemble, library(flags))?;
+        let mut watcher = session.feed.watch();
+        take_lines(session.controller());
         self.announce(&session, input.is_some());
 
         let mut until = flags.seconds.map(|seconds| session.now() + SessionDuration::from_seconds(seconds));
         if let Some(mut input) = input {
             let delay = session.now().since(SessionTime::ZERO) + FILE_DELAY;
             input.iter_mut().for_each(|timed| timed.time += delay);
-            until = until.or(end_of(&input, self.conducting));
+            until = until.or(end_of(&input, &self.settings));
             session.play_as_human(input)?;
         }
         let mut line = LiveLine::new(flags.headless, &session.sending);
@@ -180,7 +254,30 @@ impl Jam<'_> {
             && !session.status.failed.load(Relaxed)
             && until.is_none_or(|until| session.now() < until)
         {
+            while let Some(sight) = watcher.next_now() {
+                if flags.json {
+                    watching::print_sight(&sight);
+                    continue;
+                }
+                match sight {
+                    Sight::Trouble(why) => line.say(why),
+                    Sight::Model { name, styles, style, .. } => {
+                        let style = styles.get(usize::from(style)).map_or("any", String::as_str);
+                        line.say(format_args!("now playing: {name}, style {style}"));
+                    }
+                    _ => {}
+                }
+            }
+            match hang_up.take() {
+                None => {}
+                Some(HungUp::Reload) => session.controller().ask(Control::Model(1)),
+                Some(HungUp::TerminalGone) => break,
+            }
             line.draw(session.now(), &session.status);
+            if self.figures_wanted.swap(false, Relaxed) {
+                line.close();
+                self.tell_figures(&session.status);
+            }
             thread::sleep(DRAW_EVERY);
         }
         line.close();
@@ -199,8 +296,10 @@ impl Jam<'_> {
         say(format_args!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel));
         tell_moved_aside(session.moved_aside.as_deref());
         say(format_args!("recording to: {}", self.flags.playing.out.display()));
-        let play = match (self.conducting.mode, has_file) {
+        let play = match (self.settings.mode, has_file) {
             (Mode::Solo, _) => "it plays alone",
+            (Mode::Listen, _) => "it listens and records",
+            (Mode::Accompany, _) => "play, and it plays along",
             (Mode::Respond, true) => "the file plays, and is answered when it rests",
             (Mode::Respond, false) => "play, then stop: it answers",
         };
@@ -213,21 +312,28 @@ impl Jam<'_> {
         let path = self.flags.playing.out.display();
         let [human, ai] = status.notes();
         say(format_args!("recorded {human} notes of yours and {ai} of Antiphon's in {path}"));
+        let echoes = status.echoes.load(Relaxed);
+        if echoes > 0 {
+            say(format_args!("{echoes} messages of Antiphon's own came back and were not heard (--set feedback=hear)"));
+        }
         let losses = status.losses();
         if !losses.is_empty() {
             say(format_args!("lost on the way: {losses}"));
         }
+        self.tell_figures(&status);
         if human == 0 && ai == 0 {
             say(format_args!("nothing was heard: `antiphon ports` lists what can be attached with --connect-from"));
         }
         result.map(drop).map_err(Failure::from)
     }
-}
 
-/// Whether there is any MIDI system that this backend may use.
-fn midi_is_there(backend: Backend) -> bool {
-    backend != Backend::None
-        && (backend != Backend::Auto || crate::ports::list().iter().any(|system| system.ports.is_ok()))
+    fn tell_figures(&self, status: &Status) {
+        let report = Report::new(status);
+        say(&report);
+        if self.flags.json {
+            watching::print_figures(&report);
+        }
+    }
 }
 
 /// One line that is drawn over and over on a terminal; elsewhere, a line for each change of turn.
@@ -264,9 +370,17 @@ impl LiveLine {
         }
     }
 
-    fn close(&self) {
+    /// A line of its own, above the one that is drawn over.
+    fn say(&mut self, sentence: impl std::fmt::Display) {
+        self.close();
+        say(sentence);
+    }
+
+    /// Ends the line; drawing goes on below.
+    fn close(&mut self) {
         if self.on_terminal && !self.shown.is_empty() {
             let _ = writeln!(stderr());
+            self.shown.clear();
         }
     }
 }

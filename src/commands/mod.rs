@@ -3,9 +3,13 @@
 mod eval;
 mod flags;
 mod generate;
+mod hang_up;
 mod jam;
 mod model;
 mod ports;
+mod replay;
+mod settings;
+mod watching;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -18,7 +22,9 @@ use crate::model::engine::EngineError;
 use crate::model::{ModelError, ModelFileError};
 use crate::ports::PortError;
 use crate::recorder::RecordError;
+use crate::replay::ReplayError;
 use crate::session::SessionError;
+use crate::session_file::SessionFileError;
 
 /// How the command ends, for scripts. 2 is what a nonsense flag gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +46,10 @@ pub enum Exit {
     Record = 6,
     /// A MIDI file could not be read, or a folder holds none.
     MidiFile = 7,
+    /// A session file could not be read.
+    Session = 8,
+    /// A session did not come out as it was played.
+    Differs = 9,
 }
 
 /// An error with its exit code.
@@ -75,6 +85,7 @@ exits! {
     EngineError => Exit::Engine,
     PortError => Exit::Port,
     RecordError => Exit::Record,
+    SessionFileError => Exit::Session,
     std::io::Error => Exit::Failed,
 }
 
@@ -97,9 +108,24 @@ impl From<SessionError> for Failure {
     }
 }
 
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::File(error) => error.into(),
+            ReplayError::Model(error) => error.into(),
+            ReplayError::Missing(_) => Self::new(Exit::Model, error),
+        }
+    }
+}
+
 /// Tells a person something. A terminal that has gone must not end the music.
 fn say(sentence: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{sentence}");
+}
+
+/// Prints a line that was asked for. A reader that has gone, as in `| head`, is no reason to fail.
+fn print_line(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Does what the flags say.
@@ -107,6 +133,8 @@ pub fn run(flags: Flags) -> ExitCode {
     let result = match flags.command {
         Command::Jam(flags) => jam::run(&flags),
         Command::Generate(flags) => generate::run(&flags),
+        Command::Replay(flags) => replay::run(&flags),
+        Command::Settings => settings::run(),
         Command::Ports(flags) => ports::run(flags),
         Command::Model(flags) => model::run(&flags),
         Command::Eval(flags) => eval::run(&flags),

@@ -1,12 +1,12 @@
 //! `antiphon model`, and how the commands load a model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use super::Failure;
 use super::flags::{ModelFlags, PlayingFlags};
+use super::{Failure, print_line};
 use crate::continuation::Continuation;
-use crate::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile, ModelFileError};
+use crate::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile, ModelFileError, Origin};
 use crate::sampler::{Sampler, Sampling};
 
 /// Where `antiphon-train` writes unless told otherwise.
@@ -19,6 +19,8 @@ const MEASURED_NOTES: usize = 200;
 pub(super) struct Loaded {
     pub model: LstmModel,
     pub described: String,
+    /// The engine that runs it, in words.
+    pub engine: String,
 }
 
 /// Loads the model that the flags name.
@@ -27,26 +29,30 @@ pub(super) fn load(path: Option<&Path>, choice: &EngineChoice) -> Result<Loaded,
     let engine = Engine::start(choice)?;
     let model = LstmModel::load(&file, &engine)?;
     let described = format!("{} on {}", file.path.display(), engine.name());
-    Ok(Loaded { model, described })
+    Ok(Loaded { model, described, engine: engine.name().to_owned() })
 }
 
 fn find(path: Option<&Path>) -> Result<ModelFile, ModelFileError> {
     match path {
         Some(path) => ModelFile::read(path),
         None if Path::new(TRAINED).exists() => ModelFile::read(Path::new(TRAINED)),
-        None => ModelFile::from_bytes(&PathBuf::from("the bundled model"), BUNDLED_MODEL.to_vec()),
+        None => ModelFile::from_bytes(Path::new(Origin::BUNDLED), BUNDLED_MODEL.to_vec()),
     }
 }
 
 /// A continuation at its beginning, as the flags want it.
-pub(super) fn continuation(flags: &PlayingFlags, model: LstmModel) -> Result<Continuation<LstmModel>, Failure> {
+pub(super) fn continuation(flags: &PlayingFlags, model: &mut LstmModel) -> Result<Continuation, Failure> {
     let style = model.style_number(flags.style.as_deref())?;
-    let sampling = Sampling { temperature: flags.temperature, top_p: flags.top_p };
-    Ok(Continuation::new(model, style, Sampler::new(sampling, seed(flags)))?)
+    Ok(Continuation::new(model, style, Sampler::new(sampling(flags), seed(flags)))?)
+}
+
+/// How freely notes are drawn.
+pub(super) fn sampling(flags: &PlayingFlags) -> Sampling {
+    Sampling { temperature: [flags.temperature; 4], top_p: flags.top_p, ..Sampling::default() }
 }
 
 /// The seed asked for, else one that differs from session to session.
-fn seed(flags: &PlayingFlags) -> u64 {
+pub(super) fn seed(flags: &PlayingFlags) -> u64 {
     flags.seed.unwrap_or_else(|| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs() ^ u64::from(since.subsec_nanos()))
@@ -55,16 +61,16 @@ fn seed(flags: &PlayingFlags) -> u64 {
 
 pub(super) fn run(flags: &ModelFlags) -> Result<(), Failure> {
     let started = Instant::now();
-    let Loaded { model, described } = load(flags.model.as_deref(), &flags.engine)?;
+    let Loaded { model, described, .. } = load(flags.model.as_deref(), &flags.engine)?;
     let loading = started.elapsed();
     let description = model.description().clone();
-    println!("{described}");
-    println!("styles: {}", description.styles.join(", "));
+    print_line(described);
+    print_line(format_args!("styles: {}", description.styles.join(", ")));
     let sizes = description.sizes;
-    println!("LSTM: {} layers of {} units, heads of {}", sizes.layers, sizes.hidden, sizes.head);
+    print_line(format_args!("LSTM: {} layers of {} units, heads of {}", sizes.layers, sizes.hidden, sizes.head));
     let held_out = description.held_out;
     let bits = held_out.bits_per_note;
-    println!(
+    print_line(format_args!(
         "held out: {:.2} bits per note = shift {:.2} + key {:.2} + duration {:.2} + velocity {:.2}, {} notes of {} pieces",
         bits.sum(),
         bits.shift,
@@ -73,31 +79,32 @@ pub(super) fn run(flags: &ModelFlags) -> Result<(), Failure> {
         bits.velocity,
         held_out.notes,
         held_out.pieces
-    );
-    println!("data: sha256 {}", description.data_sha256);
-    println!("training: {}", description.training);
+    ));
+    print_line(format_args!("data: sha256 {}", description.data_sha256));
+    print_line(format_args!("training: {}", description.training));
     let mut note = note_times(model)?;
     note.sort_unstable();
-    println!(
+    print_line(format_args!(
         "loaded in {} ms; a whole note takes {} us (p50), {} us (p99)",
         loading.as_millis(),
         note[note.len() / 2],
         note[note.len() * 99 / 100]
-    );
+    ));
     Ok(())
 }
 
 /// Microseconds that each of some notes took.
-fn note_times(model: LstmModel) -> Result<Vec<u128>, Failure> {
+fn note_times(mut model: LstmModel) -> Result<Vec<u128>, Failure> {
     use crate::continuation::Window;
     use crate::time::{SessionDuration, SessionTime};
 
-    let mut continuation = Continuation::new(model, 0, Sampler::new(Sampling::default(), 1))?;
+    let mut continuation = Continuation::new(&mut model, 0, Sampler::new(Sampling::default(), 1))?;
     let mut from = SessionTime::ZERO;
     let mut times = Vec::with_capacity(MEASURED_NOTES);
     for _ in 0..MEASURED_NOTES {
         let started = Instant::now();
-        from = continuation.next_note(Window { from, to: from + SessionDuration::from_millis(1000) })?.onset;
+        let window = Window { from, to: from + SessionDuration::from_millis(1000) };
+        from = continuation.next_note(&mut model, window)?.onset;
         times.push(started.elapsed().as_micros());
     }
     Ok(times)

@@ -1,7 +1,7 @@
 //! `antiphon ports`.
 
-use super::Failure;
 use super::flags::PortsFlags;
+use super::{Failure, print_line};
 use crate::ports::{CLIENT_NAME, INPUT_NAME, OUTPUT_NAME, list};
 
 #[expect(clippy::unnecessary_wraps, reason = "every command returns the same")]
@@ -12,29 +12,29 @@ pub(super) fn run(flags: PortsFlags) -> Result<(), Failure> {
             Ok([from, to]) => serde_json::json!({ "system": system.system, "from": from, "to": to }),
             Err(why) => serde_json::json!({ "system": system.system, "unavailable": why }),
         });
-        println!("{}", serde_json::Value::from_iter(systems));
+        print_line(serde_json::Value::from_iter(systems));
         return Ok(());
     }
     for system in &systems {
         match &system.ports {
-            Err(why) => println!("{}: not available: {why}", system.system),
+            Err(why) => print_line(format_args!("{}: not available: {why}", system.system)),
             Ok([from, to]) => {
-                println!("{}", system.system);
+                print_line(format_args!("{}", system.system));
                 show("can be heard    (--connect-from)", from);
                 show("can be played to (--connect-to)", to);
             }
         }
     }
-    println!("`antiphon jam` adds `{INPUT_NAME}` and `{OUTPUT_NAME}` of the client `{CLIENT_NAME}`.");
+    print_line(format_args!("`antiphon jam` adds `{INPUT_NAME}` and `{OUTPUT_NAME}` of the client `{CLIENT_NAME}`."));
     Ok(())
 }
 
 fn show(what: &str, ports: &[String]) {
-    println!("  {what}:");
+    print_line(format_args!("  {what}:"));
     for port in ports {
-        println!("    {port}");
+        print_line(format_args!("    {port}"));
     }
     if ports.is_empty() {
-        println!("    (none)");
+        print_line(format_args!("    (none)"));
     }
 }

@@ -16,6 +16,7 @@ use std::ops::AddAssign;
 pub use copying::{Passages, figures};
 pub use manner::{Manner, manner};
 
+use crate::memory::Memory;
 use crate::model::Logits;
 use crate::note::Note;
 use crate::note_model::{Attribute, BitsPerNote, NoteClasses};
@@ -109,6 +110,23 @@ pub fn class_bits(notes: &[NoteClasses], logits: &Logits) -> [f64; 4] {
         let rows = logits.tables[attribute.index()].chunks_exact(attribute.classes());
         notes.iter().zip(rows).map(|(note, row)| bits_of(row, note.of(attribute))).sum()
     })
+}
+
+/// The same with what the piece teaches as it goes blended in: the memory hears each note after it was predicted.
+pub fn class_bits_with_memory(notes: &[NoteClasses], logits: &Logits, mut memory: Memory) -> [f64; 4] {
+    let mut bits = [0.0; 4];
+    let mut blended = Vec::new();
+    for (at, &note) in notes.iter().enumerate() {
+        for attribute in Attribute::ALL {
+            let classes = attribute.classes();
+            blended.clear();
+            blended.extend_from_slice(&logits.tables[attribute.index()][at * classes..][..classes]);
+            memory.blend(attribute, note, &mut blended);
+            bits[attribute.index()] += bits_of(&blended, note.of(attribute));
+        }
+        memory.remember(note, true);
+    }
+    bits
 }
 
 /// `-log2 softmax(logits)[class]`, with the largest logit taken out first so that nothing overflows.

@@ -1,5 +1,7 @@
 //! What came before a note, and the contexts that are made of it for each attribute.
 
+use std::iter;
+
 use super::table::{Context, hash};
 use crate::note_model::{Attribute, CELL, NoteClasses, TimeBins};
 use crate::time::SessionDuration;
@@ -91,8 +93,8 @@ impl History {
         out.add(&[s[0], d[0], i[0]]);
         out.add(&[s[0], k[0]]);
         out.add(&[s[0], i[0], s[1], i[1]]);
-        out.add(&interleave(&s[..4], &i[..4]));
-        out.add(&interleave(&s[..8], &i[..8]));
+        out.add_all(0, in_turn(&s, &i, 4));
+        out.add_all(0, in_turn(&s, &i, 8));
         out.add(&[chord, n1, before, i[0], k[0] / 8]);
         out.add_from(n1, &[chord, before]);
         out.add_from(n1, &[n1.wrapping_sub(n2), n2.wrapping_sub(n3), chord]);
@@ -129,8 +131,8 @@ impl History {
         out.add_from(k[0], &[z, i[0], i[1], i[2], i[3], i[4], i[5]]);
         out.add_from(k[0], &[shift, i[0], s[0]]);
         out.add_from(k[0], &[shift, d[0], small(self.chord)]);
-        out.add_from(k[0], &[&[shift], &interleave(&s[..3], &i[..3])[..]].concat());
-        out.add_from(k[0], &[&[shift], &interleave(&s[..8], &i[..8])[..]].concat());
+        out.add_all(k[0], iter::once(shift).chain(in_turn(&s, &i, 3)));
+        out.add_all(k[0], iter::once(shift).chain(in_turn(&s, &i, 8)));
         out.add_from(k[0], &[z, turned_low, turned_high]);
         out.add_from(k[0], &[z, turned_low, turned_high, i[0]]);
         out.add_from(k[0], &[z, shape, small(self.chord)]);
@@ -178,8 +180,8 @@ impl History {
         out.add(&[z, key, same]);
         out.add(&[z, interval, d[0]]);
         out.add(&[shift, interval, s[0], i[0], d[0]]);
-        out.add(&[&[shift, interval], &interleave(&s[..3], &i[..3])[..], &d[..2]].concat());
-        out.add(&[&[shift, interval], &interleave(&s[..7], &i[..7])[..]].concat());
+        out.add_all(0, [shift, interval].into_iter().chain(in_turn(&s, &i, 3)).chain([d[0], d[1]]));
+        out.add_all(0, [shift, interval].into_iter().chain(in_turn(&s, &i, 7)));
         out.add_from(d[0], &[shift]);
         out.add_from(near_d, &[z, near.of(Attribute::Key).wrapping_sub(key)]);
         out.add_from(r1, &[z, key / 12]);
@@ -219,8 +221,8 @@ impl History {
         out.add(&[z, aligned, place]);
         out.add(&[z, aligned, v[0]]);
         out.add(&[mean, z, key / 6]);
-        out.add(&[&[shift, interval], &interleave(&s[..3], &i[..3])[..], &v[..1]].concat());
-        out.add(&[&[shift, interval], &interleave(&s[..7], &i[..7])[..]].concat());
+        out.add_all(0, [shift, interval].into_iter().chain(in_turn(&s, &i, 3)).chain([v[0]]));
+        out.add_all(0, [shift, interval].into_iter().chain(in_turn(&s, &i, 7)));
         out.add_from(v[0], &[z]);
         out.add_from(v[0], &[z, v[0].wrapping_sub(v[1])]);
         out.add_from(v[0], &[z, interval]);
@@ -243,9 +245,9 @@ impl History {
 
     /// Intervals of the chord so far, folded into a byte.
     fn shape(&self) -> u8 {
-        let keys: Vec<u8> = self.last[..self.chord].iter().map(|note| note.of(Attribute::Key)).collect();
-        let intervals: Vec<u8> = keys.windows(2).map(|pair| pair[0].wrapping_sub(pair[1])).collect();
-        hash(&intervals).to_le_bytes()[7]
+        let pairs = self.last[..self.chord].windows(2);
+        let intervals = pairs.map(|pair| pair[0].of(Attribute::Key).wrapping_sub(pair[1].of(Attribute::Key)));
+        hash(intervals).to_le_bytes()[7]
     }
 
     /// The pitch classes looked back at, counted from `key`.
@@ -324,12 +326,17 @@ impl Contexts<'_> {
     }
 
     fn add_from(&mut self, base: u8, fields: &[u8]) {
+        self.add_all(base, fields.iter().copied());
+    }
+
+    fn add_all(&mut self, base: u8, fields: impl Iterator<Item = u8>) {
         self.out.push(Context { hash: hash(fields), base });
     }
 }
 
-fn interleave(a: &[u8], b: &[u8]) -> Vec<u8> {
-    a.iter().zip(b).flat_map(|(&a, &b)| [a, b]).collect()
+/// The first `count` of both, in turn.
+fn in_turn(a: &[u8; LOOK_BACK], b: &[u8; LOOK_BACK], count: usize) -> impl Iterator<Item = u8> {
+    a.iter().zip(b).take(count).flat_map(|(&a, &b)| [a, b])
 }
 
 fn small(size: usize) -> u8 {

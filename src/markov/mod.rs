@@ -109,7 +109,7 @@ impl Chain {
                         for (at, &note) in piece.iter().enumerate() {
                             let contexts = contexts_of(attribute, &History::of(&piece[..at]), note);
                             for (table, context) in tables.iter_mut().zip(&contexts[number * share..]) {
-                                table.learn(context.hash, symbol(attribute, note.of(attribute), context.base));
+                                table.learn(context.hash, context.symbol(attribute, note.of(attribute)));
                             }
                         }
                     }
@@ -170,7 +170,7 @@ impl Chain {
         out.push(Opinion::certain(1.0 / self.attribute.classes() as f32));
         for tables in [&self.trained, &memory.tables] {
             out.extend(tables.iter().zip(contexts).map(|(table, context)| {
-                let symbol = symbol(self.attribute, class, context.base);
+                let symbol = context.symbol(self.attribute, class);
                 Opinion::from_counts(table.look_up(context.hash, symbol))
             }));
         }
@@ -179,7 +179,7 @@ impl Chain {
 
 fn remember(attribute: Attribute, memory: &mut PieceMemory, contexts: &[Context], note: NoteClasses) {
     for (table, context) in memory.tables.iter_mut().zip(contexts) {
-        table.learn(context.hash, symbol(attribute, note.of(attribute), context.base));
+        table.learn(context.hash, context.symbol(attribute, note.of(attribute)));
     }
 }
 
@@ -189,17 +189,9 @@ fn contexts_of(attribute: Attribute, history: &History, next: NoteClasses) -> Ve
     contexts
 }
 
-/// The class counted from the base, modulo the number of classes: for each base a permutation, so that shares of
-/// symbols are probabilities of classes.
-fn symbol(attribute: Attribute, class: u8, base: u8) -> u8 {
-    let classes = attribute.classes();
-    let symbol = (usize::from(class) + classes - usize::from(base) % classes) % classes;
-    u8::try_from(symbol).unwrap_or(u8::MAX)
-}
-
 /// A number that equal pieces share, and others hardly ever.
 pub fn fingerprint(notes: &[NoteClasses]) -> u64 {
-    table::hash(notes.iter().map(|note| note.0).collect::<Vec<_>>().as_flattened())
+    table::hash(notes.iter().flat_map(|note| note.0))
 }
 
 /// Does the same for each piece on several threads; the results stand in the order of the pieces.

@@ -1,5 +1,7 @@
 //! Counts of classes behind contexts, in one flat table.
 
+use crate::note_model::Attribute;
+
 /// A context, hashed, and the class from which classes are counted in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -7,6 +9,24 @@ pub struct Context {
     pub hash: u64,
     /// Classes are counted as `class - base`, modulo the number of classes: an interval instead of a key.
     pub base: u8,
+}
+
+impl Context {
+    /// The class counted from the base, modulo the number of classes: for each base a permutation, so that shares of
+    /// symbols are probabilities of classes.
+    pub fn symbol(self, attribute: Attribute, class: u8) -> u8 {
+        let classes = attribute.classes();
+        narrow((usize::from(class) + classes - usize::from(self.base) % classes) % classes)
+    }
+
+    /// The class that the symbol stands for: the other way round.
+    pub fn class(self, attribute: Attribute, symbol: u8) -> u8 {
+        narrow((usize::from(symbol) + usize::from(self.base)) % attribute.classes())
+    }
+}
+
+fn narrow(class: usize) -> u8 {
+    u8::try_from(class).unwrap_or(u8::MAX)
 }
 
 /// What a table knows of a class in a context.
@@ -132,8 +152,8 @@ fn finish(mut x: u64) -> u64 {
 }
 
 /// A hash of the fields, in their order.
-pub fn hash(fields: &[u8]) -> u64 {
-    fields.iter().fold(0x9E37_79B9_7F4A_7C15, |hash: u64, &field| {
+pub fn hash(fields: impl IntoIterator<Item = u8>) -> u64 {
+    fields.into_iter().fold(0x9E37_79B9_7F4A_7C15, |hash: u64, field| {
         (hash.rotate_left(5) ^ u64::from(field)).wrapping_mul(0xF135_7AEA_2E62_A9C5)
     })
 }
@@ -147,22 +167,37 @@ mod tests {
         let mut table = CountTable::default();
         for round in 0..3u8 {
             for context in 0..200u8 {
-                table.learn(hash(&[context]), context % 7);
-                table.learn(hash(&[context]), 100 + round);
+                table.learn(hash([context]), context % 7);
+                table.learn(hash([context]), 100 + round);
             }
         }
         for context in 0..200u8 {
-            let seen = table.look_up(hash(&[context]), context % 7);
+            let seen = table.look_up(hash([context]), context % 7);
             assert_eq!(seen, Seen { count: 3, total: 6, kinds: 4 }, "context {context}");
         }
-        assert_eq!(table.look_up(hash(&[200]), 0), Seen::default());
+        assert_eq!(table.look_up(hash([200]), 0), Seen::default());
         table.clear();
-        assert_eq!(table.look_up(hash(&[1]), 1), Seen::default());
+        assert_eq!(table.look_up(hash([1]), 1), Seen::default());
+    }
+
+    #[test]
+    fn a_symbol_stands_for_its_class() {
+        for attribute in Attribute::ALL {
+            for base in [0, 1, 60, 127, 255] {
+                let context = Context { hash: 0, base };
+                let classes = (0..=u8::MAX).take(attribute.classes());
+                let mut symbols: Vec<u8> = classes.clone().map(|class| context.symbol(attribute, class)).collect();
+                assert!(classes.zip(&symbols).all(|(class, &symbol)| context.class(attribute, symbol) == class));
+                symbols.sort_unstable();
+                symbols.dedup();
+                assert_eq!(symbols.len(), attribute.classes(), "a permutation");
+            }
+        }
     }
 
     #[test]
     fn the_order_of_fields_matters() {
-        assert_ne!(hash(&[1, 2]), hash(&[2, 1]));
-        assert_ne!(hash(&[0]), hash(&[0, 0]));
+        assert_ne!(hash([1, 2]), hash([2, 1]));
+        assert_ne!(hash([0]), hash([0, 0]));
     }
 }

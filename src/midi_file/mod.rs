@@ -113,14 +113,18 @@ pub fn read_events_from_bytes(bytes: &[u8]) -> Result<Vec<FileEvent>, MidiFileEr
     Ok(read::parse(bytes)?.patterns.into_iter().flat_map(|pattern| pattern.events).collect())
 }
 
-/// The bytes of a regular file that is not too large.
-fn load(path: &Path) -> Result<Vec<u8>, MidiFileError> {
+/// The bytes of a regular file, which the readers here refuse if it is too large.
+///
+/// # Errors
+/// When it is no regular file, or the system refuses.
+pub fn load(path: &Path) -> Result<Vec<u8>, MidiFileError> {
     let metadata = std::fs::metadata(path)?;
     // Opening a pipe would wait for a writer for ever.
     if !metadata.is_file() {
         return Err(MidiFileError::NotAFile);
     }
-    let mut bytes = Vec::new();
+    let expected = usize::try_from(metadata.len().min(MAX_FILE_BYTES)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(expected + 1);
     // One byte more than allowed, in case the file grows meanwhile.
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

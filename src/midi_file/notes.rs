@@ -1,7 +1,5 @@
 //! Channel messages to notes: which note-off ends which note, and what the pedal adds.
 
-use std::collections::VecDeque;
-
 use super::read::{FileEvent, Pattern};
 use crate::note::Note;
 use crate::time::{SessionDuration, SessionTime};
@@ -24,36 +22,43 @@ pub(super) fn from_patterns(patterns: &[Pattern]) -> Vec<Note> {
         pairing.end_pattern(pattern.end);
     }
     let mut notes = pairing.notes;
-    // Stable: doubled notes (same onset and key) stay in file order.
-    notes.sort_by_key(|note| (note.onset, note.key));
+    // Patterns and their events come in time order, so only the notes of a chord are out of order.
+    for chord in notes.chunk_by_mut(|a, b| a.onset == b.onset) {
+        // Stable: doubled notes (same onset and key) stay in file order.
+        chord.sort_by_key(|note| note.key);
+    }
     notes
 }
 
-/// One channel: what sounds there.
+/// No note.
+const NONE: u32 = u32::MAX;
+
+/// One channel: what sounds there. Notes of a key are chained by `Pairing::next`; the numbers are indices of notes.
+#[derive(Clone)]
 struct Channel {
     is_pedal_down: bool,
-    /// By key: the notes whose key is down, oldest first. Indices into `Pairing::notes`.
-    down: Vec<VecDeque<usize>>,
-    /// By key: the notes whose key is up and which only the pedal holds.
-    held: Vec<Vec<usize>>,
-    /// Bit `key` is set where `held` may have notes: a pedal that flutters must not search 128 keys each time.
+    /// By key: the first and the last of the notes whose key is down, oldest first.
+    down: [(u32, u32); 128],
+    /// By key: the first of the notes whose key is up and which only the pedal holds.
+    held: [u32; 128],
+    /// Bit `key` is set where `down` has notes: most files need few keys of few channels.
+    down_keys: u128,
+    /// Bit `key` is set where `held` has notes: a pedal that flutters must not search 128 keys each time.
     held_keys: u128,
 }
 
 struct Pairing {
     channels: Vec<Channel>,
     notes: Vec<Note>,
+    /// The note behind each note in its chain.
+    next: Vec<u32>,
 }
 
 impl Pairing {
     fn new() -> Self {
-        let channel = || Channel {
-            is_pedal_down: false,
-            down: vec![VecDeque::new(); 128],
-            held: vec![Vec::new(); 128],
-            held_keys: 0,
-        };
-        Self { channels: (0..16).map(|_| channel()).collect(), notes: Vec::new() }
+        let silent =
+            Channel { is_pedal_down: false, down: [(NONE, NONE); 128], held: [NONE; 128], down_keys: 0, held_keys: 0 };
+        Self { channels: vec![silent; 16], notes: Vec::new(), next: Vec::new() }
     }
 
     fn hear(&mut self, event: &FileEvent) {
@@ -63,21 +68,22 @@ impl Pairing {
             return;
         }
         let channel = &mut self.channels[usize::from(number)];
-        let notes = &mut self.notes;
+        let (notes, next) = (&mut self.notes, &mut self.next);
         match (status >> 4, first) {
             (0x9, key) if second > 0 => {
-                channel.end_held(key, event.time, notes);
-                channel.down[usize::from(key)].push_back(notes.len());
+                channel.end_held(key, event.time, notes, next);
+                // There are MAX_NOTES notes at most.
+                channel.begin(key, u32::try_from(notes.len()).unwrap_or(NONE), next);
                 notes.push(Note { onset: event.time, key, duration: SHORTEST_NOTE, velocity: second });
             }
-            (0x8 | 0x9, key) => channel.release(key, event.time, notes),
+            (0x8 | 0x9, key) => channel.release(key, event.time, notes, next),
             (0xB, 64) if second >= 64 => channel.is_pedal_down = true,
-            (0xB, 64 | 121) => channel.lift_pedal(event.time, notes),
+            (0xB, 64 | 121) => channel.lift_pedal(event.time, notes, next),
             (0xB, 120) => {
-                channel.release_all(event.time, notes);
-                channel.end_all_held(event.time, notes);
+                channel.release_all(event.time, notes, next);
+                channel.end_all_held(event.time, notes, next);
             }
-            (0xB, 123..) => channel.release_all(event.time, notes),
+            (0xB, 123..) => channel.release_all(event.time, notes, next),
             _ => {}
         }
     }
@@ -85,54 +91,89 @@ impl Pairing {
     /// Ends what still sounds; the next pattern begins in silence.
     fn end_pattern(&mut self, end: SessionTime) {
         for channel in &mut self.channels {
-            channel.lift_pedal(end, &mut self.notes);
-            for index in channel.down.iter_mut().flat_map(|queue| queue.drain(..)) {
-                let latest = self.notes[index].onset + LONGEST_UNTERMINATED;
-                end_note(&mut self.notes[index], end.min(latest));
+            channel.lift_pedal(end, &mut self.notes, &self.next);
+            while let Some(key) = lowest(channel.down_keys) {
+                while let Some(index) = channel.take_oldest(key, &self.next) {
+                    let latest = self.notes[index].onset + LONGEST_UNTERMINATED;
+                    end_note(&mut self.notes[index], end.min(latest));
+                }
             }
         }
     }
 }
 
 impl Channel {
+    /// A note-on: note `index` is the youngest of `key`.
+    fn begin(&mut self, key: u8, index: u32, next: &mut Vec<u32>) {
+        next.push(NONE);
+        let (first, last) = &mut self.down[usize::from(key)];
+        if *first == NONE {
+            *first = index;
+        } else {
+            next[*last as usize] = index;
+        }
+        *last = index;
+        self.down_keys |= 1 << key;
+    }
+
+    /// Takes the oldest note of `key` whose key is down.
+    fn take_oldest(&mut self, key: u8, next: &[u32]) -> Option<usize> {
+        let (first, _) = &mut self.down[usize::from(key)];
+        let index = *first;
+        if index == NONE {
+            return None;
+        }
+        *first = next[index as usize];
+        if *first == NONE {
+            self.down_keys &= !(1 << key);
+        }
+        Some(index as usize)
+    }
+
     /// A note-off: ends the oldest note of `key`, or hands it to the pedal. Without such a note it means nothing.
-    fn release(&mut self, key: u8, time: SessionTime, notes: &mut [Note]) {
-        let Some(index) = self.down[usize::from(key)].pop_front() else { return };
+    fn release(&mut self, key: u8, time: SessionTime, notes: &mut [Note], next: &mut [u32]) {
+        let Some(index) = self.take_oldest(key, next) else { return };
         if self.is_pedal_down {
-            self.held[usize::from(key)].push(index);
+            let first = &mut self.held[usize::from(key)];
+            // It came from a chain, whose numbers are 32 bits wide.
+            next[index] = std::mem::replace(first, u32::try_from(index).unwrap_or(NONE));
             self.held_keys |= 1 << key;
         } else {
             end_note(&mut notes[index], time);
         }
     }
 
-    fn release_all(&mut self, time: SessionTime, notes: &mut [Note]) {
-        for key in 0..128 {
-            while !self.down[usize::from(key)].is_empty() {
-                self.release(key, time, notes);
-            }
+    fn release_all(&mut self, time: SessionTime, notes: &mut [Note], next: &mut [u32]) {
+        while let Some(key) = lowest(self.down_keys) {
+            self.release(key, time, notes, next);
         }
     }
 
-    fn lift_pedal(&mut self, time: SessionTime, notes: &mut [Note]) {
+    fn lift_pedal(&mut self, time: SessionTime, notes: &mut [Note], next: &[u32]) {
         self.is_pedal_down = false;
-        self.end_all_held(time, notes);
+        self.end_all_held(time, notes, next);
     }
 
-    fn end_all_held(&mut self, time: SessionTime, notes: &mut [Note]) {
-        while self.held_keys != 0 {
-            // At most 127, as the mask is not zero.
-            let key = u8::try_from(self.held_keys.trailing_zeros()).unwrap_or(0);
-            self.end_held(key, time, notes);
+    fn end_all_held(&mut self, time: SessionTime, notes: &mut [Note], next: &[u32]) {
+        while let Some(key) = lowest(self.held_keys) {
+            self.end_held(key, time, notes, next);
         }
     }
 
-    fn end_held(&mut self, key: u8, time: SessionTime, notes: &mut [Note]) {
-        for index in self.held[usize::from(key)].drain(..) {
-            end_note(&mut notes[index], time);
+    fn end_held(&mut self, key: u8, time: SessionTime, notes: &mut [Note], next: &[u32]) {
+        let mut index = std::mem::replace(&mut self.held[usize::from(key)], NONE);
+        while index != NONE {
+            end_note(&mut notes[index as usize], time);
+            index = next[index as usize];
         }
         self.held_keys &= !(1 << key);
     }
+}
+
+/// The lowest key of a set.
+fn lowest(keys: u128) -> Option<u8> {
+    // At most 127, as the set is not empty.
+    (keys != 0).then(|| u8::try_from(keys.trailing_zeros()).unwrap_or(0))
 }
 
 fn end_note(note: &mut Note, time: SessionTime) {

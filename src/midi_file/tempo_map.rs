@@ -70,10 +70,33 @@ impl TempoMap {
 
     /// When `tick` falls, rounded to a microsecond.
     pub(super) fn time_of(&self, tick: u64) -> SessionTime {
-        let segment = self.segment(|segment| segment.tick <= tick);
-        let denominator = u128::from(self.denominator);
-        let us = (segment.elapsed_at(tick) + denominator / 2) / denominator;
-        SessionTime::from_micros(u64::try_from(us).unwrap_or(u64::MAX))
+        self.time_in(&self.segment(|segment| segment.tick <= tick), tick)
+    }
+
+    /// [`Self::time_of`] for ticks that come in order: nothing is searched for.
+    pub(super) fn times(&self) -> impl FnMut(u64) -> SessionTime {
+        let mut place = 0;
+        let mut last = (0, self.time_of(0));
+        move |tick| {
+            if tick != last.0 {
+                while self.segments.get(place + 1).is_some_and(|next| next.tick <= tick) {
+                    place += 1;
+                }
+                last = (tick, self.time_in(&self.segments[place], tick));
+            }
+            last.1
+        }
+    }
+
+    fn time_in(&self, segment: &Segment, tick: u64) -> SessionTime {
+        let half = self.denominator / 2;
+        let elapsed = segment.elapsed_at(tick) + u128::from(half);
+        // All but absurd times fit the narrow division, which is several times as fast.
+        let us = match u64::try_from(elapsed) {
+            Ok(elapsed) => elapsed / self.denominator,
+            Err(_) => u64::try_from(elapsed / u128::from(self.denominator)).unwrap_or(u64::MAX),
+        };
+        SessionTime::from_micros(us)
     }
 
     /// The tick nearest to `time`.

@@ -47,6 +47,17 @@ impl Ticked {
             false => Ending::BrokenAt(track.len() - rest.len()),
         };
         while !rest.is_empty() {
+            if let Some((delta, bytes, len, behind)) = channel_message(rest, running_status) {
+                tick += delta;
+                self.end = self.end.max(tick);
+                self.events.push(TickedEvent { tick, bytes, len });
+                running_status = Some(bytes[0]);
+                rest = behind;
+                if self.events.len() > MAX_EVENTS {
+                    return Err(MidiFileError::TooManyEvents(MAX_EVENTS));
+                }
+                continue;
+            }
             let mut reader = EventIter::new(rest);
             *reader.running_status_mut() = running_status;
             let Some(Ok(event)) = reader.next() else {
@@ -95,12 +106,14 @@ impl Ticked {
         }
         self.events.sort_by_key(|event| event.tick);
         order_restrikes(&mut self.events);
-        let time_of = |tick| {
-            let from_begin = SessionDuration::from_micros(tempo_map.time_of(tick).as_micros());
-            (begin + from_begin).min(LATEST)
+        let in_file = |time: SessionTime| (begin + SessionDuration::from_micros(time.as_micros())).min(LATEST);
+        let mut time_of = tempo_map.times();
+        let mut timed = |event: TickedEvent| {
+            let time = in_file(time_of(event.tick));
+            FileEvent { time, bytes: event.bytes, len: event.len }
         };
-        let timed = |event: TickedEvent| FileEvent { time: time_of(event.tick), bytes: event.bytes, len: event.len };
-        Pattern { end: time_of(self.end), events: self.events.into_iter().map(timed).collect() }
+        let events = self.events.into_iter().map(&mut timed).collect();
+        Pattern { end: in_file(tempo_map.time_of(self.end)), events }
     }
 }
 
@@ -128,40 +141,54 @@ impl TickedEvent {
 ///
 /// Without such a note it ends the one that begins there, a note of no length, and stays behind it.
 fn order_restrikes(events: &mut [TickedEvent]) {
+    /// The notes of a key at one tick.
     #[derive(Clone, Copy, Default)]
-    struct Key {
-        /// Notes that began at an earlier tick and sound.
-        sounding: u32,
-        /// Notes that began at this tick and sound.
-        begun: u32,
-        /// Where its first note-on of this tick stands.
+    struct Begun {
+        /// That began and sound.
+        count: u32,
+        /// Where the first note-on stands.
         first_on: usize,
     }
-    let mut keys = vec![Key::default(); 16 << 7];
+    // By channel and key; notes that began at an earlier tick and sound.
+    let mut sounding = vec![0u32; 16 << 7];
+    let mut begun = vec![Begun::default(); 16 << 7];
     let mut moves = Vec::new();
     for group in events.chunk_by_mut(|a, b| a.tick == b.tick) {
+        // Most events are alone at their tick.
+        if let [event] = group {
+            let number = event.channel_and_key();
+            if event.is_note_on() {
+                sounding[number] += 1;
+            } else if event.is_note_off() {
+                sounding[number] = sounding[number].saturating_sub(1);
+            } else if event.ends_all_notes() {
+                sounding[number & !0x7F..=number | 0x7F].fill(0);
+            }
+            continue;
+        }
         for (place, event) in group.iter().enumerate() {
             let number = event.channel_and_key();
-            let key = &mut keys[number];
+            let here = &mut begun[number];
             if event.is_note_on() {
-                if key.begun == 0 {
-                    key.first_on = place;
+                if here.count == 0 {
+                    here.first_on = place;
                 }
-                key.begun += 1;
-            } else if event.is_note_off() && key.sounding > 0 {
-                key.sounding -= 1;
-                if key.begun > 0 {
-                    moves.push((place, key.first_on));
+                here.count += 1;
+            } else if event.is_note_off() && sounding[number] > 0 {
+                sounding[number] -= 1;
+                if here.count > 0 {
+                    moves.push((place, here.first_on));
                 }
             } else if event.is_note_off() {
-                key.begun = key.begun.saturating_sub(1);
+                here.count = here.count.saturating_sub(1);
             } else if event.ends_all_notes() {
-                keys[number & !0x7F..=number | 0x7F].fill(Key::default());
+                sounding[number & !0x7F..=number | 0x7F].fill(0);
+                begun[number & !0x7F..=number | 0x7F].fill(Begun::default());
             }
         }
         for event in group.iter().filter(|event| event.is_note_on()) {
-            let key = &mut keys[event.channel_and_key()];
-            key.sounding += std::mem::take(&mut key.begun);
+            let number = event.channel_and_key();
+            sounding[number] += std::mem::take(&mut begun[number].count);
         }
         if !moves.is_empty() {
             // A note-off that moves sorts just before the note-on at its new place.
@@ -174,6 +201,23 @@ fn order_restrikes(events: &mut [TickedEvent]) {
                 *event = moved;
             }
         }
+    }
+}
+
+/// A well-formed channel message at the front of a track: delta time, bytes with zeros up to three, how many count, and
+/// what follows. Nearly all events are that; midly judges the others, and what it makes of these is the same.
+fn channel_message(event: &[u8], running_status: Option<u8>) -> Option<(u64, [u8; 3], u8, &[u8])> {
+    let (delta, message) = variable_length(event)?;
+    let (status, data) = match message {
+        [status @ 0x80..=0xEF, data @ ..] => (*status, data),
+        [0..=0x7F, ..] => (running_status?, message),
+        _ => return None,
+    };
+    match (status, data) {
+        (0xC0..=0xDF, [first @ 0..=0x7F, behind @ ..]) => Some((delta, [status, *first, 0], 2, behind)),
+        (0xC0..=0xDF, _) => None,
+        (_, [first @ 0..=0x7F, second @ 0..=0x7F, behind @ ..]) => Some((delta, [status, *first, *second], 3, behind)),
+        _ => None,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use prost::Message;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::onnx_proto as onnx;
+use super::{Origin, onnx_proto as onnx};
 use crate::note_model::{Description, FORMAT_VERSION, Mismatch};
 
 /// Metadata key under which the [`Description`] stands as JSON.
@@ -99,6 +100,15 @@ impl ModelFile {
             return Err(ModelFileError::TooLarge { path: path.to_owned(), bytes: size });
         }
         Self::from_bytes(path, std::fs::read(path).map_err(unreadable)?)
+    }
+
+    /// What tells it from other models.
+    pub fn origin(&self) -> Origin {
+        let sha256 = Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let bundled = self.path == Path::new(Origin::BUNDLED);
+        let path =
+            if bundled { self.path.clone() } else { std::path::absolute(&self.path).unwrap_or(self.path.clone()) };
+        Origin { name: path.display().to_string(), sha256 }
     }
 
     /// The model with `advance` settled: with it the LSTM always runs, without it only the heads are left.

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::engine::Engine;
 use super::file::{ModelFile, names};
-use super::{ModelState, NoteModel};
+use super::{ModelState, NoteModel, Origin};
 use crate::note_model::{ANY_STYLE, Attribute, Description, NoteClasses};
 
 /// Why the model could not be computed.
@@ -56,6 +56,7 @@ pub struct LstmModel {
     /// The heads alone.
     heads: Session,
     description: Description,
+    origin: Origin,
 }
 
 /// What goes in: `time` steps of one voice (batch 1).
@@ -87,7 +88,7 @@ impl LstmModel {
             why: error.to_string(),
         };
         let (whole, heads) = (build(true).map_err(refused)?, build(false).map_err(refused)?);
-        Ok(Self { whole, heads, description: file.description.clone() })
+        Ok(Self { whole, heads, description: file.description.clone(), origin: file.origin() })
     }
 
     /// What the model says of itself.
@@ -161,6 +162,14 @@ impl LstmModel {
 }
 
 impl NoteModel for LstmModel {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn styles(&self) -> &[String] {
+        &self.description.styles
+    }
+
     fn start(&mut self, style: usize) -> Result<ModelState, ModelError> {
         let zero = self.zero_state();
         let context = vec![0.0; 4 * self.description.sizes.head];

@@ -31,8 +31,28 @@ pub struct ModelState {
     pub shift_logits: Vec<f32>,
 }
 
+/// What tells a model from every other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Where it came from: an absolute path, or [`Origin::BUNDLED`].
+    pub name: String,
+    /// SHA-256 of the whole model file, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Origin {
+    /// The name of the model inside the program.
+    pub const BUNDLED: &str = "the bundled model";
+}
+
 /// A model of the next note given the notes before.
 pub trait NoteModel: Send {
+    /// What tells it from other models.
+    fn origin(&self) -> &Origin;
+
+    /// Names of the styles that it knows, by their numbers.
+    fn styles(&self) -> &[String];
+
     /// The state before any note.
     ///
     /// # Errors
@@ -61,6 +81,14 @@ pub trait NoteModel: Send {
 
 /// A model that is lent out, so that several continuations can use one in turn.
 impl<M: NoteModel + ?Sized> NoteModel for &mut M {
+    fn origin(&self) -> &Origin {
+        (**self).origin()
+    }
+
+    fn styles(&self) -> &[String] {
+        (**self).styles()
+    }
+
     fn start(&mut self, style: usize) -> Result<ModelState, ModelError> {
         (**self).start(style)
     }

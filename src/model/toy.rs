@@ -1,17 +1,36 @@
 //! A model for tests: its state is a digest of the notes that it was fed, so equal states mean equal histories.
 
-use super::{ModelError, ModelState, NoteModel};
+use super::{ModelError, ModelState, NoteModel, Origin};
 use crate::note_model::{Attribute, NoteClasses, TimeBins};
 use crate::time::SessionDuration;
 
+/// Of models that nobody asks for their origin.
+pub(crate) static NAMELESS: Origin = Origin { name: String::new(), sha256: String::new() };
+
 /// Expects a note a whole tone up, a quarter of a second later.
-#[derive(Default)]
 pub(crate) struct ToyModel {
     /// Notes fed so far, corrections included.
     pub(crate) steps: usize,
+    pub(crate) origin: Origin,
+    pub(crate) styles: Vec<String>,
+}
+
+impl Default for ToyModel {
+    fn default() -> Self {
+        let styles = ["any", "waltz", "march"].map(String::from).to_vec();
+        Self { steps: 0, origin: Origin { name: "toy".into(), sha256: "0".repeat(64) }, styles }
+    }
 }
 
 impl NoteModel for ToyModel {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn styles(&self) -> &[String] {
+        &self.styles
+    }
+
     fn start(&mut self, style: usize) -> Result<ModelState, ModelError> {
         let style = u16::try_from(style).expect("small");
         let quarter = i16::from(TimeBins::shift().class_of(SessionDuration::from_millis(250)));

@@ -90,7 +90,7 @@ impl NoteClasses {
             TimeBins::shift().class_of(shift),
             note.key.min(127),
             TimeBins::duration().class_of(note.duration),
-            note.velocity.min(127) / VELOCITIES_PER_BIN,
+            Self::velocity_class(note.velocity),
         ])
     }
 
@@ -106,6 +106,11 @@ impl NoteClasses {
             duration: TimeBins::duration().at(self.of(Attribute::Duration), dither.duration),
             velocity: (first + inside).max(1),
         }
+    }
+
+    /// The class that holds a velocity.
+    pub const fn velocity_class(velocity: u8) -> u8 {
+        (if velocity > 127 { 127 } else { velocity }) / VELOCITIES_PER_BIN
     }
 
     /// The class of one attribute.

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use jack::{
@@ -15,24 +15,26 @@ use jack::{
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::frames::{JackOffset, Period};
+use super::jack_pump::{PUMP_EVERY, Pump};
 use super::{
-    Attachments, CLIENT_NAME, INPUT_NAME, InputSink, OUTPUT_NAME, OpenPorts, PlayerLink, PortError, Wiring, find_port,
+    Attachments, CLIENT_NAME, INPUT_NAME, OUTPUT_NAME, Offset, OpenPorts, PlayerLink, PortError, Routing, Wiring,
+    find_port,
 };
 use crate::conductor::LEAD;
-use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
-use crate::player::{self, Player, PlayerCommand};
+use crate::control::ControlMap;
+use crate::echo::Origin;
+use crate::midi::{ShortMessage, TimedMessage};
+use crate::player::{self, Owed, Player, PlayerCommand};
 use crate::status::Status;
 use crate::take::Happening;
+use crate::thru::Thru;
 use crate::time::{Clock, SessionDuration, SessionTime};
 
 pub(super) const NAME: &str = "JACK";
 
 /// Messages between two visits of the pump: a second of MIDI at its full 31.25 kbaud on three cables.
 const MESSAGES: usize = 4096;
-
-/// How often the pump looks into the rings. A human note-on silences an answer inside `process()`, so this only
-/// delays what is learnt from it.
-const PUMP_EVERY: Duration = Duration::from_millis(1);
 
 /// Periods between the last note-offs and closing the port: the server passes them on in the second.
 const PERIODS_AFTER_RELEASE: u32 = 3;
@@ -58,7 +60,13 @@ pub(super) fn list() -> Result<[Vec<String>; 2], String> {
 pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
     let client = client()?;
     let from = find(&client, "input", &attachments.from, PortFlags::IS_OUTPUT)?;
-    let to = find(&client, "output", &attachments.to, PortFlags::IS_INPUT)?;
+    let offset = attachments.offset;
+    if let Some(to) = attachments.to.iter().find(|to| to.offset != Offset::default()) {
+        let why = "JACK has one output port for all, which --offset-ms moves; leave the offset out here".to_owned();
+        return Err(PortError::Refused { system: NAME, port: to.name.clone(), why });
+    }
+    let named: Vec<String> = attachments.to.iter().map(|to| to.name.clone()).collect();
+    let to = find(&client, "output", &named, PortFlags::IS_INPUT)?;
     let refused = |port: &str, error: jack::Error| PortError::Refused {
         system: NAME,
         port: port.to_owned(),
@@ -76,17 +84,22 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let released = Arc::new(AtomicU32::new(0));
     let pump = Pump::start(wiring.input, heard_at_pump, sent_at_pump, wiring.record, Arc::clone(&wiring.status))?;
     let process = Process {
-        clock: SessionClock { clock: wiring.clock, offset: None },
+        clock: wiring.clock,
+        jack_clock: JackOffset::default(),
         input,
         output,
-        player: wiring.player,
+        player: Player::default(),
+        latency: offset,
+        routing: wiring.routing,
+        thru: Thru::default(),
+        controls: wiring.controls,
         commands,
         heard,
         sent,
         status: Arc::clone(&wiring.status),
         stopping: Arc::clone(&stopping),
         released: Arc::clone(&released),
-        owed: 0,
+        owed: Owed::default(),
         broken: false,
     };
     let active = client
@@ -108,7 +121,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let period = u64::from(active.as_client().buffer_size()) * 1_000_000 / u64::from(active.as_client().sample_rate());
     Ok(OpenPorts {
         // Commands are read at the beginning of a period, for that period.
-        lead: LEAD + SessionDuration::from_micros(2 * period),
+        lead: LEAD + SessionDuration::from_micros(2 * period) + offset.lead(),
         system,
         timing: "to the frame, in JACK's own thread".to_owned(),
         listening: std::iter::once(our_input).chain(from).collect(),
@@ -153,31 +166,18 @@ fn find(
     wanted.iter().map(|name| find_port(direction, name, &there).map(|found| there[found].clone())).collect()
 }
 
-/// Session time from JACK's clock, which is another one and drifts against ours.
-struct SessionClock {
-    clock: Clock,
-    /// Session time minus JACK time, in microseconds.
-    offset: Option<i64>,
-}
-
-impl SessionClock {
-    /// Session time of JACK's `jack_us`. Measures the offset anew; single measurements are off when the thread was
-    /// held up between the two readings, so it follows by a sixteenth.
-    fn convert(&mut self, client: &Client, jack_us: u64) -> SessionTime {
-        let to_signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
-        let measured = to_signed(self.clock.now().as_micros()) - to_signed(client.time());
-        let offset = self.offset.map_or(measured, |kept| kept + (measured - kept).clamp(-1600, 1600) / 16);
-        self.offset = Some(offset);
-        SessionTime::from_micros(u64::try_from(to_signed(jack_us) + offset).unwrap_or(0))
-    }
-}
-
 /// Everything that JACK's thread may touch.
 struct Process {
-    clock: SessionClock,
+    clock: Clock,
+    jack_clock: JackOffset,
     input: Port<MidiIn>,
     output: Port<MidiOut>,
     player: Player,
+    /// How much later than its musical time a message leaves.
+    latency: Offset,
+    routing: Arc<Routing>,
+    thru: Thru,
+    controls: Arc<ControlMap>,
     commands: Consumer<PlayerCommand>,
     heard: Producer<TimedMessage>,
     sent: Producer<Happening>,
@@ -185,8 +185,8 @@ struct Process {
     stopping: Arc<AtomicBool>,
     /// Periods since the last note-offs were written.
     released: Arc<AtomicU32>,
-    /// Note-offs that found no place in their period and go into the next: bit `k` for key `k`.
-    owed: u128,
+    /// Note-offs that found no place in their period and go into the next.
+    owed: Owed,
     /// Whether a period has panicked: then nothing is played any more but what is owed.
     broken: bool,
 }
@@ -205,90 +205,137 @@ impl ProcessHandler for Process {
 
 impl Process {
     fn period(&mut self, client: &Client, scope: &ProcessScope) {
-        let frames = scope.n_frames();
-        let rate = client.sample_rate();
-        let begin_us = scope.cycle_times().map_or_else(|_| client.time(), |times| times.current_usecs);
-        let begin = self.clock.convert(client, begin_us);
-        let time_of =
-            |frame: Frames| begin + SessionDuration::from_micros(u64::from(frame) * 1_000_000 / u64::from(rate));
+        let now = self.clock.now();
+        let jack_now = client.time();
+        self.jack_clock.measured(now, jack_now, self.clock.now());
+        let (begin_us, length) = match scope.cycle_times() {
+            Ok(times) => (times.current_usecs, times.next_usecs.checked_sub(times.current_usecs)),
+            Err(_) => (jack_now, None),
+        };
+        let begin = self.jack_clock.session_time(begin_us);
+        let period = Period::new(begin, scope.n_frames(), client.sample_rate(), length);
+
+        // The player lives in musical time, which the port's latency moves against the session's.
+        let latency = self.latency;
+        let music = latency.musical(begin);
 
         let mut out = Placer {
             writer: self.output.writer(scope),
-            begin,
-            rate,
-            last_frame: frames.saturating_sub(1),
+            period,
+            latency,
             frame: 0,
+            left: None,
             sent: &mut self.sent,
+            routing: &self.routing,
             owed: &mut self.owed,
             status: &self.status,
         };
-        out.pay(self.player.channel());
+        out.pay();
+        self.status.figures.player_queue.saw(self.commands.slots());
         while let Ok(command) = self.commands.pop() {
-            self.player.command(command, begin, |time, message| out.send(time, message));
+            self.player.command(command, music, |time, message| out.send(time, message));
+            match command {
+                PlayerCommand::Panic => self.thru.release(|message| out.pass(music, message)),
+                // From a file; what ports hear is passed on below.
+                PlayerCommand::Human(timed) if self.thru.passes(timed.message, self.routing.thru()) => {
+                    out.pass(music, timed.message);
+                }
+                _ => {}
+            }
         }
         for event in self.input.iter(scope) {
             let Ok(message) = ShortMessage::from_bytes(event.bytes) else { continue };
-            let time = time_of(event.time);
-            if message.takes_the_turn() {
-                self.player.play(time, |time, message| out.send(time, message));
-                self.player.command(PlayerCommand::Interrupt, time, |time, message| out.send(time, message));
+            let time = period.time_of(event.time);
+            if self.routing.echoes.is_echo(time, message) {
+                self.status.echoes.fetch_add(1, Relaxed);
+                continue;
             }
-            if self.heard.push(TimedMessage { time, message }).is_err() {
+            let timed = TimedMessage { time, message };
+            if !self.controls.claims(message) {
+                let now = latency.musical(time);
+                self.player.play(now, |time, message| out.send(time, message));
+                out.left = None;
+                self.player.command(PlayerCommand::Human(timed), now, |time, message| out.send(time, message));
+                if message.takes_the_turn() {
+                    self.status.figures.human_struck();
+                    out.left.into_iter().for_each(|left| self.status.figures.barge_in.add(left.since(time)));
+                }
+                if self.thru.passes(message, self.routing.thru()) {
+                    out.pass(now, message);
+                }
+            }
+            if self.heard.push(timed).is_err() {
                 self.status.input_dropped.fetch_add(1, Relaxed);
             }
         }
         if self.stopping.load(Relaxed) || self.broken {
-            self.player.command(PlayerCommand::Interrupt, begin, |time, message| out.send(time, message));
+            self.player.release(music, |time, message| out.send(time, message));
+            self.thru.release(|message| out.pass(music, message));
             self.released.fetch_add(1, Relaxed);
         } else {
-            // The first frame of the next period is that period's.
-            let end = time_of(frames) - SessionDuration::from_micros(1);
-            self.player.play(end, |time, message| out.send(time, message));
+            self.player.play(latency.musical(period.last_due()), |time, message| out.send(time, message));
         }
         self.status.plan_refused.store(self.player.refused(), Relaxed);
+        self.status.gated.store(self.player.gated(), Relaxed);
     }
 }
 
 /// Writes messages into the period at their frames, which JACK wants in order.
 struct Placer<'a> {
     writer: MidiWriter<'a>,
-    begin: SessionTime,
-    rate: Frames,
-    last_frame: Frames,
+    period: Period,
+    latency: Offset,
     frame: Frames,
+    /// The time of the frame at which the last message left.
+    left: Option<SessionTime>,
     sent: &'a mut Producer<Happening>,
-    owed: &'a mut u128,
+    routing: &'a Routing,
+    owed: &'a mut Owed,
     status: &'a Status,
 }
 
 impl Placer<'_> {
     /// Writes what is owed.
-    fn pay(&mut self, channel: u8) {
-        let owed = std::mem::take(self.owed);
-        for key in (0..128u8).filter(|key| owed & (1 << key) != 0) {
-            self.write(ShortMessage::note_off(channel, key));
+    fn pay(&mut self) {
+        for note_off in self.owed.take() {
+            self.write(note_off);
         }
     }
 
     fn write(&mut self, message: ShortMessage) {
         if self.writer.write(&RawMidi { time: self.frame, bytes: message.as_bytes() }).is_err() {
             self.status.send_failed.fetch_add(1, Relaxed);
-            if let MidiEvent::NoteOff { key, .. } = message.event() {
-                *self.owed |= 1 << key;
-            }
+            self.owed.add(message);
         }
     }
 
+    /// Antiphon plays this.
     fn send(&mut self, time: SessionTime, message: ShortMessage) {
-        let frame = time.since(self.begin).as_micros() * u64::from(self.rate) / 1_000_000;
-        self.frame = Frames::try_from(frame).unwrap_or(Frames::MAX).clamp(self.frame, self.last_frame);
-        self.write(message);
+        let left = self.place(time, message, Origin::Own);
+        self.left = Some(left);
+        if message.is_note_on() {
+            self.status.figures.note_left(self.latency.leaves_at(time), left);
+        }
         self.status.sent(message);
         // What was late is recorded where it sounded.
-        let time = time.max(self.begin);
+        let time = time.max(self.latency.musical(self.period.begin));
         if self.sent.push(Happening::Ai(TimedMessage { time, message })).is_err() {
             self.status.record_dropped.fetch_add(1, Relaxed);
         }
+    }
+
+    /// The human played this; it is recorded as theirs.
+    fn pass(&mut self, time: SessionTime, message: ShortMessage) {
+        self.place(time, message, Origin::Thru);
+    }
+
+    /// Writes at the frame nearest to the musical time `time`, and says when that is.
+    fn place(&mut self, time: SessionTime, message: ShortMessage, origin: Origin) -> SessionTime {
+        self.frame = self.period.nearest(self.latency.leaves_at(time)).max(self.frame);
+        let left = self.period.time_of(self.frame);
+        self.routing.echoes.sent(left, message, origin);
+        self.write(message);
+        left
     }
 }
 
@@ -324,55 +371,5 @@ impl Drop for Running {
         }
         drop(self.active.take());
         drop(self.pump.take());
-    }
-}
-
-/// Hands on what JACK's thread heard and sent.
-struct Pump {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Pump {
-    fn start(
-        input: InputSink,
-        mut heard: Consumer<TimedMessage>,
-        mut sent: Consumer<Happening>,
-        record: crossbeam_channel::Sender<Happening>,
-        status: Arc<Status>,
-    ) -> Result<Self, PortError> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let pump = move || {
-            loop {
-                let stopping = stopped.load(Relaxed);
-                while let Ok(TimedMessage { time, message }) = heard.pop() {
-                    input.push(time, message.as_bytes());
-                }
-                while let Ok(happening) = sent.pop() {
-                    if record.try_send(happening).is_err() {
-                        status.record_dropped.fetch_add(1, Relaxed);
-                    }
-                }
-                if stopping {
-                    return;
-                }
-                thread::sleep(PUMP_EVERY);
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("jack pump".into())
-            .spawn(pump)
-            .map_err(|error| PortError::Unavailable { system: NAME, why: error.to_string() })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

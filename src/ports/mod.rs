@@ -2,27 +2,40 @@
 
 mod file;
 #[cfg(feature = "jack")]
+mod frames;
+mod input;
+#[cfg(feature = "jack")]
 mod jack;
+#[cfg(feature = "jack")]
+mod jack_pump;
+mod offset;
 mod player_thread;
 mod realtime;
+mod routing;
+#[cfg(target_os = "linux")]
+mod rtkit;
 mod stamps;
 mod system;
+mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_channel::Sender;
 use thiserror::Error;
 
 pub use file::FilePlayer;
+pub use input::{Cue, InputSink};
+pub use offset::{Destination, Offset};
 pub use player_thread::{Order, PlayerThread};
+pub(crate) use realtime::raise_conductor;
+pub use routing::Routing;
 
 use crate::conductor::LEAD;
-use crate::midi::{ShortMessage, TimedMessage};
-use crate::player::{Player, PlayerCommand};
+use crate::control::ControlMap;
+use crate::player::PlayerCommand;
 use crate::status::Status;
 use crate::take::Happening;
-use crate::time::{Clock, SessionDuration, SessionTime};
+use crate::time::{Clock, SessionDuration};
 
 /// The name under which other programs see us.
 pub const CLIENT_NAME: &str = "Antiphon";
@@ -117,54 +130,9 @@ pub struct Attachments {
     /// Ports that send to us.
     pub from: Vec<String>,
     /// Ports that we send to.
-    pub to: Vec<String>,
-}
-
-/// What reaches the conductor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cue {
-    /// The human sent this.
-    Human(TimedMessage),
-    /// The session ends.
-    Stop,
-}
-
-/// Takes in what the human plays. One for each port, all leading to the conductor.
-///
-/// Thread: the driver's. Realtime-safe: not quite, sending may wake the conductor by a system call; JACK's callback
-/// therefore uses a ring instead.
-#[derive(Clone)]
-pub struct InputSink {
-    conductor: Sender<Cue>,
-    player: Option<Sender<Order>>,
-    status: Arc<Status>,
-}
-
-impl InputSink {
-    /// A sink that leads to the conductor's queue.
-    pub fn new(conductor: Sender<Cue>, status: Arc<Status>) -> Self {
-        Self { conductor, player: None, status }
-    }
-
-    /// Also tells the player of each note-on, so that an answer is silenced without waiting for the conductor.
-    fn interrupting(mut self, player: Sender<Order>) -> Self {
-        self.player = Some(player);
-        self
-    }
-
-    /// Takes the bytes of one message; whatever is no channel message is passed over.
-    pub fn push(&self, time: SessionTime, bytes: &[u8]) {
-        let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
-        if let Some(player) = self.player.as_ref().filter(|_| message.takes_the_turn()) {
-            // The conductor will cancel the answer too, so a full queue only costs a moment.
-            let _ = player.try_send(Order::Command(PlayerCommand::Interrupt));
-        }
-        self.status.heard(message);
-        // Policy when full: the newest message is dropped and counted; the driver must never be held up.
-        if self.conductor.try_send(Cue::Human(TimedMessage { time, message })).is_err_and(|error| error.is_full()) {
-            self.status.input_dropped.fetch_add(1, Relaxed);
-        }
-    }
+    pub to: Vec<Destination>,
+    /// When messages leave at our own virtual port.
+    pub offset: Offset,
 }
 
 /// What every backend is given.
@@ -173,10 +141,12 @@ pub struct Wiring {
     pub clock: Clock,
     /// Where human messages go.
     pub input: InputSink,
-    /// The player; the backend decides on which thread it runs.
-    pub player: Player,
+    /// Messages that are no music.
+    pub controls: Arc<ControlMap>,
     /// Where a copy of what was sent goes.
     pub record: Sender<Happening>,
+    /// Echoes and thru.
+    pub routing: Arc<Routing>,
     /// Counters.
     pub status: Arc<Status>,
 }
@@ -224,28 +194,36 @@ impl PlayerLink {
 /// Opens the virtual ports and attaches to the named ones.
 ///
 /// # Errors
-/// When the system asked for is not there or a named port does not exist. `Auto` falls back to no system at all,
-/// unless ports were named: then the last error is given.
+/// When the system asked for is not there or a named port does not exist.
 pub fn open(backend: Backend, attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
-    match backend {
+    match backend.resolved() {
         Backend::System => system::open(attachments, wiring),
         Backend::Jack => open_jack(attachments, wiring),
-        Backend::None => none(attachments, wiring, "none"),
-        Backend::Auto if system::probe().is_ok() => system::open(attachments, wiring),
-        Backend::Auto if jack_runs() => open_jack(attachments, wiring),
-        Backend::Auto => none(attachments, wiring, "none found"),
+        Backend::None | Backend::Auto => none(attachments, wiring),
     }
 }
 
-fn none(attachments: &Attachments, wiring: Wiring, system: &str) -> Result<OpenPorts, PortError> {
+impl Backend {
+    /// What `Auto` comes to on this machine at this moment: never `Auto`.
+    pub fn resolved(self) -> Self {
+        match self {
+            Self::Auto if system::probe().is_ok() => Self::System,
+            Self::Auto if jack_runs() => Self::Jack,
+            Self::Auto => Self::None,
+            named => named,
+        }
+    }
+}
+
+fn none(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
     let named = attachments.from.first().map(|name| ("input", name));
-    if let Some((direction, name)) = named.or(attachments.to.first().map(|name| ("output", name))) {
+    if let Some((direction, name)) = named.or(attachments.to.first().map(|to| ("output", &to.name))) {
         return Err(PortError::Unknown { direction, wanted: name.clone(), there: Vec::new() });
     }
     let (sender, thread, timing) =
-        PlayerThread::start(wiring.clock, wiring.player, Vec::new(), wiring.record, wiring.status)?;
+        PlayerThread::start(wiring.clock, Vec::new(), wiring.routing, wiring.record, wiring.status)?;
     Ok(OpenPorts {
-        system: system.to_owned(),
+        system: "none".to_owned(),
         timing,
         lead: LEAD,
         listening: Vec::new(),
@@ -299,10 +277,34 @@ pub fn list() -> Vec<SystemPorts> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
+    use crate::midi::{ShortMessage, TimedMessage};
+    use crate::time::SessionTime;
 
     fn there() -> Vec<String> {
         ["Midi Through:Port-0 14:0", "Keystation 49 20:0", "Keystation 49 20:1"].map(String::from).to_vec()
+    }
+
+    #[test]
+    fn an_echo_reaches_nobody_and_keys_that_do_not_reach_the_player_are_counted() {
+        let (to_conductor, heard) = crossbeam_channel::bounded(8);
+        let (to_player, told) = crossbeam_channel::bounded(1);
+        let (status, routing) = (Arc::new(Status::default()), Arc::new(Routing::default()));
+        let sink =
+            InputSink::new(to_conductor, Arc::default(), Arc::clone(&status)).telling(to_player, Arc::clone(&routing));
+        let note = |key| ShortMessage::note_on(0, key, 80);
+        let at = SessionTime::from_micros(5_000);
+        routing.echoes.sent(SessionTime::ZERO, note(60), crate::echo::Origin::Own);
+        for key in [60, 60, 62, 64] {
+            sink.push(at, note(key).as_bytes());
+        }
+        let human = |key| Cue::Human(TimedMessage { time: at, message: note(key) });
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [human(60), human(62), human(64)]);
+        assert_eq!(told.len(), 1);
+        assert_eq!([&status.echoes, &status.player_missed].map(|count| count.load(Relaxed)), [1, 2]);
+        assert!(status.losses().contains("2 keys of yours"), "{}", status.losses());
     }
 
     #[test]

@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::PortError;
+use super::offset::Offset;
 use super::realtime;
-use crate::midi::{MidiEvent, ShortMessage, TimedMessage};
+use super::routing::Routing;
+use super::wire::{Outlet, Wire, earliest};
+use crate::echo::Origin;
+use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
 use crate::status::Status;
 use crate::take::Happening;
+use crate::thru::Thru;
 use crate::time::{Clock, SessionTime};
 
 /// Orders that may wait: a whole plan, and as much again for cancellations.
@@ -20,12 +25,6 @@ const ORDERS: usize = 2 * player::CAPACITY;
 
 /// How soon a note-off that a port refused is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
-
-/// An open port that messages are sent to.
-pub(super) trait MidiOutput: Send {
-    /// Sends now; false when the port refused.
-    fn send(&mut self, message: ShortMessage) -> bool;
-}
 
 /// What reaches the player's thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +45,17 @@ impl PlayerThread {
     /// Starts the thread, and says in words how well it keeps time.
     pub(super) fn start(
         clock: Clock,
-        player: Player,
-        outputs: Vec<Box<dyn MidiOutput>>,
+        outlets: Vec<Outlet>,
+        routing: Arc<Routing>,
         record: Sender<Happening>,
         status: Arc<Status>,
     ) -> Result<(Sender<Order>, Self, String), PortError> {
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
         let (tell_priority, priority) = crossbeam_channel::bounded(1);
-        let channel = player.channel();
-        let wires = outputs.into_iter().map(|output| Wire { output, channel, owed: 0 }).collect();
-        let performance = Performance { clock, player, wires: Wires { wires, record, status } };
+        let offset = earliest(&outlets);
+        let wires = outlets.into_iter().map(|outlet| Wire::new(outlet, offset)).collect();
+        let wires = Wires { clock, offset, wires, left: None, routing, record, status };
+        let performance = Performance { clock, offset, player: Player::default(), thru: Thru::default(), wires };
         let thread = thread::Builder::new()
             .name("player".into())
             .spawn(move || {
@@ -82,67 +82,90 @@ impl Drop for PlayerThread {
 /// Everything that the player's thread may touch.
 struct Performance {
     clock: Clock,
+    /// That of the earliest port. The player lives in musical time.
+    offset: Offset,
     player: Player,
+    thru: Thru,
     wires: Wires,
-}
-
-/// One port, and the note-offs that it still owes because it refused them: bit `k` for key `k`.
-struct Wire {
-    output: Box<dyn MidiOutput>,
-    channel: u8,
-    owed: u128,
-}
-
-impl Wire {
-    /// Sends now; a refused note-off is owed. False when the port refused.
-    fn send(&mut self, message: ShortMessage) -> bool {
-        let sent = self.output.send(message);
-        match message.event() {
-            MidiEvent::NoteOff { key, .. } if !sent => self.owed |= 1 << key,
-            MidiEvent::NoteOn { key, .. } if sent => self.owed &= !(1 << key),
-            _ => {}
-        }
-        sent
-    }
-
-    /// Sends what is owed.
-    fn retry(&mut self) {
-        let owed = self.owed;
-        for key in (0..128u8).filter(|key| owed & (1 << key) != 0) {
-            if self.output.send(ShortMessage::note_off(self.channel, key)) {
-                self.owed &= !(1 << key);
-            }
-        }
-    }
 }
 
 /// Where messages leave.
 struct Wires {
+    clock: Clock,
+    /// That of the earliest port.
+    offset: Offset,
     wires: Vec<Wire>,
+    /// When the last message of an answer left.
+    left: Option<SessionTime>,
+    routing: Arc<Routing>,
     record: Sender<Happening>,
     status: Arc<Status>,
 }
 
 impl Wires {
-    fn owe(&self) -> bool {
-        self.wires.iter().any(|wire| wire.owed != 0)
-    }
-
-    fn retry(&mut self) {
-        self.wires.iter_mut().filter(|wire| wire.owed != 0).for_each(Wire::retry);
-    }
-
-    /// Sends now what was due at `time`.
+    /// Sends what the plan wants at the musical time `time`, which is now at the earliest port.
     fn send(&mut self, time: SessionTime, message: ShortMessage) {
-        for wire in &mut self.wires {
-            if !wire.send(message) {
-                self.status.send_failed.fetch_add(1, Relaxed);
-            }
+        let left = self.write(message, Origin::Own, Wire::send);
+        if message.is_note_on() {
+            self.status.figures.note_left(self.offset.leaves_at(time), left);
         }
+        self.note_down(time, message);
+    }
+
+    /// Sends at once what ends a note out of turn; it is heard at the musical time `time`.
+    fn send_at_once(&mut self, time: SessionTime, message: ShortMessage) {
+        self.left = Some(self.write(message, Origin::Own, Wire::send_at_once));
+        self.note_down(time, message);
+    }
+
+    /// Passes on what the human played; it is recorded as theirs.
+    fn pass(&mut self, message: ShortMessage) {
+        self.write(message, Origin::Thru, Wire::pass);
+    }
+
+    /// Says when it left.
+    fn write(
+        &mut self,
+        message: ShortMessage,
+        origin: Origin,
+        way: fn(&mut Wire, SessionTime, ShortMessage, &Routing),
+    ) -> SessionTime {
+        let now = self.clock.now();
+        // Before it is sent, so that no echo is quicker.
+        if self.wires.iter().any(Wire::is_prompt) {
+            self.routing.echoes.sent(now, message, origin);
+        }
+        for wire in &mut self.wires {
+            way(wire, now, message, &self.routing);
+        }
+        self.count_refusals();
+        self.clock.now()
+    }
+
+    fn note_down(&self, time: SessionTime, message: ShortMessage) {
         self.status.sent(message);
         // Policy when full: the copy is dropped and counted; the sound goes on.
         if self.record.try_send(Happening::Ai(TimedMessage { time, message })).is_err() {
             self.status.record_dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The answer on `channel` is over.
+    fn silence(&mut self, channel: u8) {
+        let now = self.clock.now();
+        self.wires.iter_mut().for_each(|wire| wire.silence(now, channel, &self.routing));
+    }
+
+    fn catch_up(&mut self) {
+        let now = self.clock.now();
+        self.wires.iter_mut().for_each(|wire| wire.catch_up(now, &self.routing));
+        self.count_refusals();
+    }
+
+    fn count_refusals(&mut self) {
+        let refusals: u64 = self.wires.iter_mut().map(|wire| std::mem::take(&mut wire.refusals)).sum();
+        if refusals > 0 {
+            self.status.send_failed.fetch_add(refusals, Relaxed);
         }
     }
 }
@@ -150,24 +173,54 @@ impl Wires {
 impl Performance {
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            self.player.play(self.clock.now(), |time, message| self.wires.send(time, message));
-            self.wires.retry();
-            let retry_at = self.wires.owe().then(|| Instant::now() + RETRY_AFTER);
-            let due = self.player.next_due().map(|due| self.clock.instant(due));
-            let order = match due.into_iter().chain(retry_at).min() {
-                Some(wake) => orders.recv_deadline(wake),
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+            let now = self.offset.musical(self.clock.now());
+            self.player.play(now, |time, message| self.wires.send(time, message));
+            self.wires.catch_up();
+            let order = self.next_order(orders);
+            self.wires.status.figures.player_queue.saw(orders.len());
             match order {
-                Ok(Order::Command(command)) => {
-                    self.player.command(command, self.clock.now(), |time, message| self.wires.send(time, message));
-                    self.wires.status.plan_refused.store(self.player.refused(), Relaxed);
-                }
+                Ok(Order::Command(command)) => self.take(command),
                 Err(RecvTimeoutError::Timeout) => {}
                 // Dropping the performance releases what sounds.
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// Sleeps until there is an order or something to send.
+    fn next_order(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
+        let wires = &self.wires.wires;
+        let retry_at = wires.iter().any(Wire::owes).then(|| Instant::now() + RETRY_AFTER);
+        let planned = self.player.next_due().map(|due| self.offset.leaves_at(due));
+        let due = planned.into_iter().chain(wires.iter().filter_map(Wire::next_due)).min();
+        match due.map(|due| self.clock.instant(due)).into_iter().chain(retry_at).min() {
+            Some(wake) => orders.recv_deadline(wake),
+            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn take(&mut self, command: PlayerCommand) {
+        let now = self.offset.musical(self.clock.now());
+        self.wires.left = None;
+        self.player.command(command, now, |time, message| self.wires.send_at_once(time, message));
+        match command {
+            PlayerCommand::Human(timed) if timed.message.takes_the_turn() => {
+                let figures = &self.wires.status.figures;
+                figures.human_struck();
+                self.wires.left.into_iter().for_each(|left| figures.barge_in.add(left.since(timed.time)));
+            }
+            _ => {}
+        }
+        match command {
+            PlayerCommand::Human(timed) if self.thru.passes(timed.message, self.wires.routing.thru()) => {
+                self.wires.pass(timed.message);
+            }
+            PlayerCommand::Panic => self.thru.release(|message| self.wires.pass(message)),
+            _ => {}
+        }
+        (0..16).filter(|channel| !self.player.answers(*channel)).for_each(|channel| self.wires.silence(channel));
+        self.wires.status.plan_refused.store(self.player.refused(), Relaxed);
+        self.wires.status.gated.store(self.player.gated(), Relaxed);
     }
 }
 
@@ -177,8 +230,11 @@ impl Drop for Performance {
         if thread::panicking() {
             self.wires.status.failed.store(true, Relaxed);
         }
-        self.player.release(self.clock.now(), |time, message| self.wires.send(time, message));
-        self.wires.retry();
+        let now = self.offset.musical(self.clock.now());
+        self.player.release(now, |time, message| self.wires.send_at_once(time, message));
+        (0..16).for_each(|channel| self.wires.silence(channel));
+        self.thru.release(|message| self.wires.pass(message));
+        self.wires.catch_up();
     }
 }
 
@@ -189,6 +245,7 @@ mod tests {
     use super::*;
     use crate::note::Note;
     use crate::player::PlannedNote;
+    use crate::ports::wire::MidiOutput;
     use crate::time::SessionDuration;
 
     /// A port that refuses its first note-offs, and remembers what it took.
@@ -215,10 +272,13 @@ mod tests {
         let (record, _recorded) = crossbeam_channel::bounded(16);
         let port = Box::new(Reluctant { refusals, took: Arc::clone(&took) });
         let clock = Clock::new();
+        let outlets = vec![Outlet { output: port, offset: Offset::default() }];
         let (orders, thread, _) =
-            PlayerThread::start(clock, Player::new(3), vec![port], record, Arc::clone(&status)).expect("started");
+            PlayerThread::start(clock, outlets, Arc::default(), record, Arc::clone(&status)).expect("started");
         let note = Note { onset: clock.now(), key: 60, duration: SessionDuration::from_millis(5), velocity: 80 };
-        orders.send(Order::Command(PlayerCommand::Play(PlannedNote { epoch: 1, note }))).expect("listening");
+        orders
+            .send(Order::Command(PlayerCommand::Play(PlannedNote { epoch: 1, channel: 3, note })))
+            .expect("listening");
         let begun = Instant::now();
         while took.lock().expect("not poisoned").len() < 2 && begun.elapsed() < Duration::from_secs(10) {
             thread::sleep(Duration::from_millis(1));

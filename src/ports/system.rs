@@ -1,11 +1,15 @@
 //! The operating system's MIDI through `midir`: ALSA sequencer, CoreMIDI, WinMM.
 
+use std::sync::Arc;
+
 use midir::{Ignore, MidiIO, MidiInput, MidiOutput as MidirOutput, MidiOutputConnection};
 
-use super::player_thread::{MidiOutput, PlayerThread};
+use super::player_thread::PlayerThread;
 use super::stamps::Stamps;
+use super::wire::{MidiOutput, Outlet, earliest};
 use super::{
-    Attachments, CLIENT_NAME, INPUT_NAME, InputSink, OUTPUT_NAME, OpenPorts, PlayerLink, PortError, Wiring, find_port,
+    Attachments, CLIENT_NAME, Destination, INPUT_NAME, InputSink, OUTPUT_NAME, OpenPorts, PlayerLink, PortError,
+    Wiring, find_port,
 };
 use crate::conductor::LEAD;
 use crate::midi::ShortMessage;
@@ -41,22 +45,22 @@ pub(super) fn list() -> Result<[Vec<String>; 2], PortError> {
 
 /// Opens the virtual ports and attaches to the named ones.
 pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
-    let Wiring { clock, input, player, record, status } = wiring;
+    let Wiring { clock, input, controls: _, record, routing, status } = wiring;
     let mut listening = Vec::new();
     let mut sending = Vec::new();
 
-    let mut outputs: Vec<Box<dyn MidiOutput>> = Vec::new();
+    let mut outlets = Vec::new();
     if let Some(virtual_output) = virtual_output()? {
-        outputs.push(Box::new(virtual_output));
+        outlets.push(Outlet { output: Box::new(virtual_output), offset: attachments.offset });
         sending.push(OUTPUT_NAME.to_owned());
     }
-    for wanted in &attachments.to {
+    for Destination { name, offset } in &attachments.to {
         let client = output_client()?;
         let (ports, there) = names(&client);
-        let found = find_port("output", wanted, &there)?;
+        let found = find_port("output", name, &there)?;
         let connection =
             client.connect(&ports[found], OUTPUT_NAME).map_err(|error| refused(&there[found], error.kind()))?;
-        outputs.push(Box::new(connection));
+        outlets.push(Outlet { output: Box::new(connection), offset: *offset });
         sending.push(there[found].clone());
     }
 
@@ -68,8 +72,9 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         let found = find_port("input", wanted, &there)?;
         sources.push((client, ports[found].clone(), there[found].clone()));
     }
-    let (sender, thread, timing) = PlayerThread::start(clock, player, outputs, record, status)?;
-    let input = input.interrupting(sender.clone());
+    let lead = LEAD + earliest(&outlets).lead();
+    let (sender, thread, timing) = PlayerThread::start(clock, outlets, Arc::clone(&routing), record, status)?;
+    let input = input.telling(sender.clone(), routing);
     let mut inputs: Vec<Box<dyn Send>> = Vec::new();
     if let Some(connection) = virtual_input(Listening::new(clock, input.clone()))? {
         inputs.push(connection);
@@ -86,7 +91,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     Ok(OpenPorts {
         system: NAME.to_owned(),
         timing,
-        lead: LEAD,
+        lead,
         listening,
         sending,
         player: PlayerLink::Thread(sender),
@@ -164,7 +169,8 @@ fn reachable() -> Result<(), PortError> {
 fn input_client() -> Result<MidiInput, PortError> {
     reachable()?;
     let mut input = MidiInput::new(CLIENT_NAME).map_err(|error| unavailable(&error))?;
-    input.ignore(Ignore::All);
+    // Clock and transport are heard.
+    input.ignore(Ignore::Sysex | Ignore::ActiveSense);
     Ok(input)
 }
 

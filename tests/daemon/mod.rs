@@ -11,15 +11,6 @@ pub fn bundled_model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/antiphon.onnx")
 }
 
-/// How a daemon is asked to stop.
-#[derive(Clone, Copy, Debug)]
-pub enum Signal {
-    /// Ctrl-C.
-    Interrupt,
-    /// What a service manager sends.
-    Terminate,
-}
-
 /// A running `antiphon jam`; killed when dropped.
 pub struct Daemon {
     child: Child,
@@ -48,30 +39,47 @@ impl Daemon {
     pub fn wait_until_ready(&mut self, limit: Duration) {
         let begun = Instant::now();
         while !self.said().lines().any(|line| line.starts_with("ready:")) {
-            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
-                panic!("antiphon ended before it was ready ({status}); it said:\n{}", self.said());
-            }
+            self.expect_alive();
             assert!(begun.elapsed() < limit, "antiphon was not ready within {limit:?}; it said:\n{}", self.said());
             sleep(Duration::from_millis(20));
         }
     }
 
-    /// Sends the signal and waits for the end.
-    pub fn stop(mut self, signal: Signal, limit: Duration) -> ExitStatus {
-        let name = match signal {
-            Signal::Interrupt => "INT",
-            Signal::Terminate => "TERM",
-        };
+    /// Fails if it has ended by itself.
+    pub fn expect_alive(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+            panic!("antiphon ended by itself ({status}); it said:\n{}", self.said());
+        }
+    }
+
+    /// Sends a signal, `INT` or `TERM` or another that `kill` knows.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal {name} could not be sent");
+    }
+
+    /// Sends the signal and waits for the end. Gives back how it ended and all that it said.
+    pub fn stop(mut self, signal: &str, limit: Duration) -> (ExitStatus, String) {
+        self.signal(signal);
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
-                return status;
+                return (status, self.said());
             }
             assert!(begun.elapsed() < limit, "antiphon did not end within {limit:?}; it said:\n{}", self.said());
             sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Resident memory in MB (10^6 bytes), as Linux tells it; zero elsewhere.
+    pub fn resident_mb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().trim_end_matches(" kB").parse::<f64>().ok()
+        };
+        let own = ["RssAnon:", "RssFile:"].into_iter().filter_map(kilobytes).sum::<f64>();
+        own * 1024.0 / 1e6
     }
 
     /// All that it has said so far.

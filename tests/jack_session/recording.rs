@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
 
-use crate::server::say;
+use crate::on_server::say;
 
 /// The notes of one track: when each begins, in seconds, and its key.
 pub type Voice = Vec<(f64, u8)>;
@@ -61,6 +61,27 @@ pub fn voices(path: &Path) -> Vec<Voice> {
         }
     }
     voices
+}
+
+/// How far the notes of `keys` are, in beats, from the place in a bar of four that `keys` gives each.
+pub fn off_the_beat(path: &Path, keys: &[(u8, f64)]) -> Vec<f64> {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file = Smf::parse(&bytes).expect("the recording is a whole MIDI file");
+    let Timing::Metrical(ticks_per_beat) = file.header.timing else { panic!("the recording counts ticks per beat") };
+    let mut off = Vec::new();
+    for track in &file.tracks {
+        let mut tick = 0;
+        for event in track {
+            tick += event.delta.as_int();
+            if let TrackEventKind::Midi { message: MidiMessage::NoteOn { key, .. }, .. } = event.kind
+                && let Some((_, place)) = keys.iter().find(|(wanted, _)| *wanted == key.as_int())
+            {
+                let beat = f64::from(tick) / f64::from(ticks_per_beat.as_int());
+                off.push(((beat - place + 2.0).rem_euclid(4.0) - 2.0).abs());
+            }
+        }
+    }
+    off
 }
 
 /// Asks midicsv, a reader by other hands, whether every note in the file is released.

@@ -27,6 +27,8 @@ const LONGEST_REST: SessionDuration = SessionDuration::from_millis(4_000);
 pub(super) struct Drawing {
     pub count: usize,
     pub sampling: Sampling,
+    /// Strength of the memory.
+    pub memory: f32,
     pub seed: u64,
 }
 
@@ -82,14 +84,15 @@ fn generate(
     number: usize,
 ) -> Result<Vec<Note>, ModelError> {
     let seed = drawing.seed.wrapping_add(number as u64);
-    let mut continuation = Continuation::new(model, style, Sampler::new(drawing.sampling, seed))?;
+    let mut continuation = Continuation::new(&mut *model, style, Sampler::new(drawing.sampling, seed))?;
+    continuation.set_memory(drawing.memory);
     let mut notes = prime.to_vec();
     for &note in prime {
         continuation.insert(note, Voice::Human);
     }
     let mut from = prime.last().map_or_else(Default::default, |note| note.onset);
     for _ in 0..LENGTH {
-        let note = continuation.next_note(Window { from, to: from + LONGEST_REST })?;
+        let note = continuation.next_note(&mut *model, Window { from, to: from + LONGEST_REST })?;
         from = note.onset;
         notes.push(note);
     }

@@ -20,9 +20,10 @@ use pieces::Piece;
 use report::Cost;
 
 use super::flags::EvalFlags;
-use super::{Exit, Failure};
-use crate::evaluation::{Passages, Tally, class_bits, figures};
+use super::{Exit, Failure, print_line};
+use crate::evaluation::{Passages, Tally, class_bits, class_bits_with_memory, figures};
 use crate::markov::{fingerprint, in_parallel};
+use crate::memory::Memory;
 use crate::model::{Engine, LstmModel, ModelError, ModelFile};
 use crate::sampler::Sampling;
 
@@ -58,8 +59,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<(), Failure> {
     let mut heard = BTreeSet::new();
     for style in &mut styles {
         let started = Instant::now();
-        let tallies = score(&models, style, threads)?;
-        style.costs = tallies.into_iter().map(|model| Cost { model, baselines: None }).collect();
+        style.costs = score(&models, style, flags.memory, threads)?;
         eprintln!("{}: scored in {:.1} s", style.name, started.elapsed().as_secs_f64());
         let sources = sources(style, training_files.as_deref());
         heard.extend(sources.iter().flat_map(|source| source.files.iter().cloned()));
@@ -156,13 +156,21 @@ fn read(
     styles
 }
 
-/// What each piece costs the model.
-fn score(models: &Mutex<Vec<LstmModel>>, style: &Style, threads: NonZero<usize>) -> Result<Vec<Tally>, ModelError> {
-    let tallies = in_parallel(&style.pieces, threads, |piece| {
+/// What each piece costs the model, with a memory of this strength and without.
+fn score(
+    models: &Mutex<Vec<LstmModel>>,
+    style: &Style,
+    strength: f32,
+    threads: NonZero<usize>,
+) -> Result<Vec<Cost>, ModelError> {
+    let costs = in_parallel(&style.pieces, threads, |piece| {
         let logits = Lent::from(models).score(&piece.classes, style.told)?;
-        Ok(Tally::of_piece(&piece.classes, class_bits(&piece.classes, &logits), piece.is_flat))
+        let tally = |bits| Tally::of_piece(&piece.classes, bits, piece.is_flat);
+        let model = tally(class_bits_with_memory(&piece.classes, &logits, Memory::new(strength)));
+        let without_memory = tally(class_bits(&piece.classes, &logits));
+        Ok(Cost { model, without_memory, baselines: None })
     });
-    tallies.into_iter().collect()
+    costs.into_iter().collect()
 }
 
 /// The figures of all training pieces that are not evaluated: in them copies are looked for.
@@ -185,8 +193,8 @@ fn compare(
     let started = Instant::now();
     let pieces: Vec<(&Piece, usize)> =
         styles.iter().flat_map(|style| style.pieces.iter().map(|piece| (piece, style.told))).collect();
-    let sampling = Sampling { temperature: flags.temperature, top_p: flags.top_p };
-    let drawing = Drawing { count, sampling, seed: flags.seed };
+    let sampling = Sampling { temperature: [flags.temperature; 4], top_p: flags.top_p, ..Sampling::default() };
+    let drawing = Drawing { count, sampling, memory: flags.memory, seed: flags.seed };
     let comparison = continuations::compare(models, &pieces, drawing, passages, threads)?;
     eprintln!("continued {} pieces in {:.1} s", comparison.passages, started.elapsed().as_secs_f64());
     Ok(comparison)
@@ -208,7 +216,7 @@ fn print(flags: &EvalFlags, styles: &[Style], comparison: Option<continuations::
             let mut line = report::json(cost);
             line.insert("style".into(), style.name.clone().into());
             line.insert("file".into(), piece.path.display().to_string().into());
-            println!("{}", serde_json::Value::Object(line));
+            print_line(serde_json::Value::Object(line));
         }
     }
     let mut line = report::json(&total);
@@ -222,7 +230,7 @@ fn print(flags: &EvalFlags, styles: &[Style], comparison: Option<continuations::
     if let Some(comparison) = comparison {
         line.insert("continuations".into(), report::comparison_json(&comparison));
     }
-    println!("{}", serde_json::Value::Object(line));
+    print_line(serde_json::Value::Object(line));
 }
 
 /// A model out of those that wait, given back when it goes. There is one for each thread.

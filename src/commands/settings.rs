@@ -1,0 +1,24 @@
+//! `antiphon settings`: what can be set and asked for while it plays.
+
+use super::{Failure, print_line};
+use crate::settings::SETTINGS;
+
+pub(super) fn run() -> Result<(), Failure> {
+    print_line(format_args!(
+        "Given with --set NAME=VALUE, typed as a line while it plays, or moved by a knob (--map cc20=NAME):\n"
+    ));
+    for setting in SETTINGS {
+        print_line(format_args!("{:22} {}", setting.name, setting.about));
+        print_line(format_args!("{:22} {} [default: {}]\n", "", setting.values, setting.show(setting.default)));
+    }
+    print_line(format_args!("Asked for by a line typed or a message mapped (--map cc66=hand-over):\n"));
+    for (word, about) in [
+        ("hand-over", "the answer begins at once"),
+        ("take-back", "the answer ends, and there is none until you have played"),
+        ("panic", "silence everything at once"),
+        ("model N", "the model of this number takes over at the next phrase; 1 is --model, read anew (so does SIGHUP)"),
+    ] {
+        print_line(format_args!("{word:22} {about}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Where what the human plays comes in, whatever the MIDI system.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crossbeam_channel::Sender;
+
+use super::{Order, Routing};
+use crate::control::{Control, ControlMap};
+use crate::midi::{ShortMessage, TimedMessage};
+use crate::player::PlayerCommand;
+use crate::status::Status;
+use crate::time::SessionTime;
+
+/// What reaches the conductor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cue {
+    /// The human sent this, and the player knows.
+    Human(TimedMessage),
+    /// A file that plays the human sent this; the player has yet to be told.
+    File(TimedMessage),
+    /// Somebody asked for this.
+    Control {
+        /// When.
+        at: SessionTime,
+        /// What.
+        control: Control,
+    },
+    /// A model has been loaded and waits to take over.
+    ModelLoaded,
+    /// The session ends.
+    Stop,
+}
+
+/// Takes in what the human plays. One for each port, all leading to the conductor.
+///
+/// Thread: the driver's. Realtime-safe: not quite, sending may wake the conductor by a system call; JACK's callback
+/// therefore uses a ring instead.
+#[derive(Clone)]
+pub struct InputSink {
+    conductor: Sender<Cue>,
+    way: Way,
+    controls: Arc<ControlMap>,
+    status: Arc<Status>,
+}
+
+/// What has been done with a message before it comes to the sink, and what there is left to do.
+#[derive(Clone)]
+enum Way {
+    /// Nobody has seen it: it may be an echo, and the player is told at once.
+    Port(Sender<Order>, Arc<Routing>),
+    /// The player has had it.
+    Met,
+    /// It comes from a file, which is no echo; the conductor's thread tells the player.
+    File,
+}
+
+impl InputSink {
+    /// A sink that leads to the conductor's queue. Messages that `controls` claims are no music.
+    pub fn new(conductor: Sender<Cue>, controls: Arc<ControlMap>, status: Arc<Status>) -> Self {
+        Self { conductor, way: Way::Met, controls, status }
+    }
+
+    /// Also keeps echoes out and tells the player, so that an answer yields without waiting for the conductor.
+    pub(super) fn telling(mut self, player: Sender<Order>, routing: Arc<Routing>) -> Self {
+        self.way = Way::Port(player, routing);
+        self
+    }
+
+    /// For a file that plays the human.
+    pub fn from_a_file(mut self) -> Self {
+        self.way = Way::File;
+        self
+    }
+
+    /// Takes the bytes of one message; whatever is no channel or clock message is passed over.
+    pub fn push(&self, time: SessionTime, bytes: &[u8]) {
+        let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
+        let timed = TimedMessage { time, message };
+        if let Way::Port(_, routing) = &self.way
+            && routing.echoes.is_echo(time, message)
+        {
+            self.status.echoes.fetch_add(1, Relaxed);
+            return;
+        }
+        let cue = if self.controls.claims(message) {
+            let Some(control) = self.controls.control(message) else { return };
+            Cue::Control { at: time, control }
+        } else {
+            if let Way::Port(player, _) = &self.way
+                && message.channel().is_some()
+                && player.try_send(Order::Command(PlayerCommand::Human(timed))).is_err_and(|error| error.is_full())
+            {
+                // Policy when full: counted. The conductor, which hears of it next, cancels the answer too.
+                self.status.player_missed.fetch_add(1, Relaxed);
+            }
+            self.status.heard(message);
+            if matches!(self.way, Way::File) { Cue::File(timed) } else { Cue::Human(timed) }
+        };
+        // Policy when full: the newest message is dropped and counted; the driver must never be held up.
+        if self.conductor.try_send(cue).is_err_and(|error| error.is_full()) {
+            self.status.input_dropped.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The pump between JACK's thread and the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rtrb::Consumer;
+
+use super::{InputSink, PortError, jack};
+use crate::midi::TimedMessage;
+use crate::status::Status;
+use crate::take::Happening;
+
+/// How often the pump looks into the rings. A human note-on silences an answer inside `process()`, so this only
+/// delays what is learnt from it.
+pub(super) const PUMP_EVERY: Duration = Duration::from_millis(1);
+
+/// Hands on what JACK's thread heard and sent.
+pub(super) struct Pump {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pump {
+    pub fn start(
+        input: InputSink,
+        mut heard: Consumer<TimedMessage>,
+        mut sent: Consumer<Happening>,
+        record: crossbeam_channel::Sender<Happening>,
+        status: Arc<Status>,
+    ) -> Result<Self, PortError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let pump = move || {
+            loop {
+                let stopping = stopped.load(Relaxed);
+                status.figures.input_queue.saw(heard.slots());
+                status.figures.record_queue.saw(sent.slots());
+                while let Ok(TimedMessage { time, message }) = heard.pop() {
+                    input.push(time, message.as_bytes());
+                }
+                while let Ok(happening) = sent.pop() {
+                    if record.try_send(happening).is_err() {
+                        status.record_dropped.fetch_add(1, Relaxed);
+                    }
+                }
+                if stopping {
+                    return;
+                }
+                thread::sleep(PUMP_EVERY);
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("jack pump".into())
+            .spawn(pump)
+            .map_err(|error| PortError::Unavailable { system: jack::NAME, why: error.to_string() })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! From the threads that play to everyone who watches.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crossbeam_channel::Receiver;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
+
+use super::{Sight, View};
+
+/// Sights that a watcher may be behind: half a minute of the densest music. One that is further behind loses the oldest
+/// and is told how many.
+const BEHIND: usize = 8192;
+
+/// Hands every sight to all who watch. Its thread ends with the session.
+///
+/// Thread: any, but never one that keeps time: it locks.
+#[derive(Clone)]
+pub struct Feed {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    view: View,
+    sights: broadcast::Sender<Sight>,
+}
+
+/// One who watches: how things stood at the beginning, and every sight since.
+pub struct Watcher {
+    /// How things stood.
+    pub view: View,
+    /// What has been seen since; also to be awaited.
+    pub sights: broadcast::Receiver<Sight>,
+}
+
+impl Feed {
+    /// Takes in what is `shown` from now on, by a thread of its own.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(view: View, shown: Receiver<Sight>) -> std::io::Result<Self> {
+        let feed = Self { shared: Arc::new(Mutex::new(Shared { view, sights: broadcast::Sender::new(BEHIND) })) };
+        let passed_on = feed.clone();
+        thread::Builder::new().name("feed".into()).spawn(move || {
+            for sight in shown {
+                let mut shared = passed_on.lock();
+                shared.view.take_in(&sight);
+                // Nobody watches: nothing is lost.
+                let _ = shared.sights.send(sight);
+            }
+        })?;
+        Ok(feed)
+    }
+
+    /// Begins to watch.
+    pub fn watch(&self) -> Watcher {
+        let shared = self.lock();
+        Watcher { view: shared.view.clone(), sights: shared.sights.subscribe() }
+    }
+
+    /// How things stand now.
+    pub fn view(&self) -> View {
+        self.lock().view.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // The view is whole between any two sights.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watcher {
+    /// The next sight, if there is one already. What was lost because the watcher was too far behind is passed over.
+    pub fn next_now(&mut self) -> Option<Sight> {
+        loop {
+            match self.sights.try_recv() {
+                Ok(sight) => return Some(sight),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::conductor::Turn;
+    use crate::control::Control;
+    use crate::settings::{Mode, Settings};
+    use crate::time::SessionTime;
+
+    fn eventually(mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it never came");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_newcomer_knows_how_things_stand_and_sees_what_follows() {
+        let view = View {
+            turn: Turn::Human,
+            settings: Settings::default(),
+            model: "first".into(),
+            styles: vec!["any".into(), "folk".into()],
+        };
+        let (show, shown) = crossbeam_channel::bounded(8);
+        let feed = Feed::start(view, shown).expect("a thread");
+        let at = SessionTime::ZERO;
+        let mode = Sight::Control { at, control: Control::parse("mode solo").expect("known") };
+        show.send(mode).expect("listening");
+        show.send(Sight::Control { at, control: Control::Style("folk".into()) }).expect("listening");
+        eventually(|| feed.view().settings.style == 1);
+        let mut watcher = feed.watch();
+        assert_eq!(watcher.view.settings.mode, Mode::Solo);
+        assert_eq!(watcher.next_now(), None);
+        let turn = Sight::Turn { at, turn: Turn::Ai };
+        show.send(turn.clone()).expect("listening");
+        let mut seen = None;
+        eventually(|| {
+            seen = watcher.next_now();
+            seen.is_some()
+        });
+        assert_eq!(seen, Some(turn));
+        assert_eq!(feed.view().turn, Turn::Ai);
+    }
+}

@@ -1,0 +1,66 @@
+//! Sights and views as JSON: the lines of `jam --json`, the messages of the WebSocket.
+
+use serde_json::{Map, Value, json};
+
+use super::{Sight, View};
+use crate::midi::{MidiEvent, TimedMessage};
+use crate::settings::SETTINGS;
+use crate::time::SessionTime;
+
+fn seconds(time: SessionTime) -> f64 {
+    time.since(SessionTime::ZERO).as_seconds()
+}
+
+/// `human_on`, `human_off` or `human` with the bytes; the same with `ai`.
+fn message(voice: &str, timed: TimedMessage) -> Value {
+    let at = seconds(timed.time);
+    match timed.message.event() {
+        MidiEvent::NoteOn { channel, key, velocity } => json!({
+            "event": format!("{voice}_on"), "at": at, "channel": channel + 1, "key": key, "velocity": velocity,
+        }),
+        MidiEvent::NoteOff { channel, key } => json!({
+            "event": format!("{voice}_off"), "at": at, "channel": channel + 1, "key": key,
+        }),
+        _ => json!({ "event": voice, "at": at, "bytes": timed.message.as_bytes() }),
+    }
+}
+
+impl Sight {
+    /// As one JSON object with its kind under `event`; times in seconds since the session began, channels from 1.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Human(timed) => message("human", *timed),
+            Self::Ai(timed) => message("ai", *timed),
+            Self::Turn { at, turn } => json!({ "event": "turn", "at": seconds(*at), "turn": turn.name() }),
+            Self::Planned { at, planned } => json!({
+                "event": "planned", "at": seconds(*at), "channel": planned.channel + 1, "answer": planned.epoch,
+                "onset": seconds(planned.note.onset), "key": planned.note.key, "velocity": planned.note.velocity,
+                "duration": planned.note.duration.as_seconds(),
+            }),
+            Self::Forgotten { at, channel, after } => json!({
+                "event": "forgotten", "at": seconds(*at), "channel": channel + 1, "after": seconds(*after),
+            }),
+            Self::Control { at, control } => {
+                json!({ "event": "control", "at": seconds(*at), "control": control.to_string() })
+            }
+            Self::Model { at, name, styles, style } => json!({
+                "event": "model", "at": seconds(*at), "model": name, "styles": styles,
+                "style": styles.get(usize::from(*style)),
+            }),
+            Self::Trouble(why) => json!({ "event": "trouble", "why": why }),
+        }
+    }
+}
+
+impl View {
+    /// As one JSON object: `turn`, `model`, `styles`, and `settings` by name, each as it is typed.
+    pub fn to_json(&self) -> Value {
+        let shown = SETTINGS
+            .iter()
+            .map(|setting| (setting.name.to_owned(), Value::from(setting.show(setting.value(&self.settings)))));
+        json!({
+            "turn": self.turn.name(), "model": self.model, "styles": self.styles,
+            "settings": shown.collect::<Map<_, _>>(),
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! What can be watched while it plays, and how it reaches everyone who watches.
+//!
+//! The conductor and the recorder show [`Sight`]s without ever waiting. A [`Feed`] hands each on to all who watch (the
+//! page, the terminal, OSC, `jam --json`) and keeps the [`View`] that a newcomer begins with.
+
+mod feed;
+mod json;
+mod view;
+
+pub use feed::{Feed, Watcher};
+pub use view::View;
+
+use crate::conductor::Turn;
+use crate::control::Control;
+use crate::midi::TimedMessage;
+use crate::player::PlannedNote;
+use crate::time::SessionTime;
+
+/// Something that can be watched while it plays.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sight {
+    /// The human sent this.
+    Human(TimedMessage),
+    /// Antiphon sent this. Shown when the recorder has it, up to 50 ms later.
+    Ai(TimedMessage),
+    /// The turn has changed.
+    Turn {
+        /// When.
+        at: SessionTime,
+        /// Whose it is now.
+        turn: Turn,
+    },
+    /// A note has been added to the plan.
+    Planned {
+        /// When it was planned.
+        at: SessionTime,
+        /// The note.
+        planned: PlannedNote,
+    },
+    /// Planned notes that begin after `after` will not be played.
+    Forgotten {
+        /// When that was decided.
+        at: SessionTime,
+        /// Where, in `0..16`.
+        channel: u8,
+        /// Notes up to here stay.
+        after: SessionTime,
+    },
+    /// Somebody asked for this, and it was done.
+    Control {
+        /// When.
+        at: SessionTime,
+        /// What.
+        control: Control,
+    },
+    /// Another model has taken over.
+    Model {
+        /// When.
+        at: SessionTime,
+        /// Its name.
+        name: String,
+        /// The styles that it knows; style 0 is any.
+        styles: Vec<String>,
+        /// Number of the style that it plays in.
+        style: u8,
+    },
+    /// Something did not work; the music goes on.
+    Trouble(String),
+}

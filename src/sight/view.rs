@@ -1,0 +1,39 @@
+//! How things stand: what somebody who begins to watch must know before the next sight.
+
+use super::Sight;
+use crate::conductor::Turn;
+use crate::control::Control;
+use crate::settings::Settings;
+
+/// How things stand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Whose turn it is.
+    pub turn: Turn,
+    /// What is set.
+    pub settings: Settings,
+    /// Name of the model that plays.
+    pub model: String,
+    /// The styles that it knows; style 0 is any.
+    pub styles: Vec<String>,
+}
+
+impl View {
+    /// How things stand after `sight`.
+    pub fn take_in(&mut self, sight: &Sight) {
+        match sight {
+            Sight::Turn { turn, .. } => self.turn = *turn,
+            Sight::Control { control: Control::Set(change), .. } => change.apply(&mut self.settings),
+            Sight::Control { control: Control::Style(name), .. } => {
+                let number = self.styles.iter().position(|style| **style == **name);
+                self.settings.style = number.and_then(|number| u8::try_from(number).ok()).unwrap_or(0);
+            }
+            Sight::Model { name, styles, style, .. } => {
+                self.model.clone_from(name);
+                self.styles.clone_from(styles);
+                self.settings.style = *style;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Tests on a JACK server of their own.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use crate::server::{self, Server};
+
+/// Set in the process that runs a test's body.
+const INSIDE: &str = "ANTIPHON_TEST_INSIDE_JACK";
+
+/// Runs `body` against a server of its own: starts the server, then this test program again for the test `name` alone
+/// with the server's name in its environment. Leaves the test out, and says so, where it cannot run.
+pub fn with_jack_server(name: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    // Two servers and two daemons on two cores would measure each other.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+
+    if !server::is_installed() {
+        return say(&format!("left out: {name}: jackd is not installed (tools/setup.sh --test)"));
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(folder.path(), name);
+    let inner = server
+        .this_program()
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("this program runs again");
+    let out = String::from_utf8_lossy(&inner.stdout);
+    let err = String::from_utf8_lossy(&inner.stderr);
+    assert!(inner.status.success(), "{out}\n{err}\njackd said:\n{}", server.said());
+    assert!(out.contains("1 passed"), "the test {name} was not found:\n{out}");
+    for figure in out.lines().filter_map(|line| line.split_once("figure: ")) {
+        say(&format!("{name}: {}", figure.1));
+    }
+}
+
+/// Prints past the test runner's capture, so that it is seen when the test passes.
+pub fn say(text: &str) {
+    // A closed standard error is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "jack: {text}");
+}

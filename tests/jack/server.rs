@@ -1,0 +1,87 @@
+//! A JACK server of our own, on a sound card that does not exist.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// libjack takes the server's name from the environment only, so who uses a server is a process of its own.
+const SERVER_NAME: &str = "JACK_DEFAULT_SERVER";
+
+/// Whether a server can be started here.
+pub fn is_installed() -> bool {
+    Command::new("jackd").arg("--version").stdin(Stdio::null()).output().is_ok()
+}
+
+/// Opens a client on the server that this process uses, which may be still on its way up.
+pub fn open_client(name: &str) -> jack::Client {
+    jack::set_logger(jack::LoggerType::None);
+    let begun = Instant::now();
+    loop {
+        match jack::Client::new(name, jack::ClientOptions::NO_START_SERVER) {
+            Ok((client, _)) => return client,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(15), "no JACK client could be opened: {error}"),
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// A `jackd` that ends with its owner.
+pub struct Server {
+    child: Child,
+    name: String,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts it; what it says is kept in `folder`. `purpose` becomes a part of its name.
+    pub fn start(folder: &Path, purpose: &str) -> Self {
+        let name = format!("antiphon-{}-{purpose}", std::process::id());
+        let log = folder.join("jackd.log");
+        let file = File::create(&log).expect("the log can be created");
+        // Without the rights, -R leads to error messages and to clients that come up late or not at all.
+        let may_run_in_real_time =
+            Command::new("chrt").args(["-f", "70", "true"]).output().is_ok_and(|output| output.status.success());
+        let scheduling: &[&str] = if may_run_in_real_time { &["-R", "-P", "70"] } else { &["-r"] };
+        let child = Command::new("jackd")
+            .args(["-n", &name])
+            .args(scheduling)
+            .args(["-S", "-d", "dummy", "-r", "48000", "-p", "64"])
+            .env("JACK_NO_AUDIO_RESERVATION", "1")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle of the log"))
+            .stderr(file)
+            .spawn()
+            .expect("jackd starts");
+        Self { child, name, log }
+    }
+
+    /// This program once more, with this server as the one that it uses.
+    pub fn this_program(&self) -> Command {
+        let mut again = Command::new(std::env::current_exe().expect("this program has a path"));
+        again.env(SERVER_NAME, &self.name).env("JACK_NO_START_SERVER", "1").stdin(Stdio::null());
+        again
+    }
+
+    /// All that it has said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Asked first, so that it takes its shared memory away; then made to.
+        let _ = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(3) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
