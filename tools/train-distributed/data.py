@@ -19,7 +19,8 @@ from model import Batch
 VERSION = 1
 LONGEST_WALK = 2048  # notes; a longer piece is entered at a random place, so that streams do not dwell on a few
 FROM_THE_BEGINNING = 0.25  # how often the entrance is the piece's beginning nevertheless
-STYLE_DROPPED = 0.25  # how often the style is hidden, so that the model also plays when none is chosen
+STYLE_DROPPED = 0.5  # how often the style is hidden: most players choose none
+AS_IT_IS = 0.5  # how often a piece is not varied
 ONSET_DEVIATION_US = 6000.0  # of a humanised onset from the score's
 VELOCITIES_PER_BIN = 4
 
@@ -116,7 +117,9 @@ def draw_weights(data: Dataset, shares: dict[str, float]) -> np.ndarray:
 
 
 def vary(notes: Notes, has_dynamics: bool, is_rigid: bool, draws: np.random.Generator) -> Notes:
-    """One variant of a piece. The rules are those of `antiphon-train` (augment.rs says them in words)."""
+    """The piece or one variant of it. The rules are those of `antiphon-train` (augment.rs says them in words)."""
+    if draws.random() < AS_IT_IS:
+        return notes
     count = len(notes.key)
     down, up = min(5, int(notes.key.min())), min(6, 127 - int(notes.key.max()))
     key = notes.key.astype(np.int64) + draws.integers(-down, up + 1)

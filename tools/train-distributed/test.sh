@@ -3,23 +3,14 @@
 #
 # tools/train-distributed/test.sh
 #
-# Needs Python 3.11 or later with venv. PyTorch goes to a folder outside the checkout, which is kept for the next time:
-# 5.4 GB, since PyPI's build brings its CUDA libraries. Delete that folder when done.
+# PyTorch goes to a folder in the user's cache: one to ten minutes and 5.4 GB, once, since PyPI's build brings its CUDA
+# libraries.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${ANTIPHON_TORCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/antiphon/train-distributed}
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/antiphon/target}"
 export PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-mkdir -p "$cache"
-
-if ! cmp -s "$here/requirements.txt" "$cache/requirements.txt"; then
-    echo "fetching PyTorch into $cache: one to ten minutes, 5.4 GB, once"
-    rm -rf "$cache/venv"
-    python3 -m venv "$cache/venv"
-    "$cache/venv/bin/pip" install --quiet --no-cache-dir -r "$here/requirements.txt"
-    cp "$here/requirements.txt" "$cache/requirements.txt"
-fi
+python=$("$here/../venv.sh" train-distributed "$here/requirements.txt")
 
 echo 'building antiphon and its example: a moment if it is built already, else minutes; then tests of one or two minutes'
 features=
@@ -39,5 +30,5 @@ export NOTES="$WORK/notes.safetensors" PARITY="$WORK/parity.safetensors"
 
 began=$(date +%s)
 cd "$here"
-"$cache/venv/bin/python" -u -m unittest --verbose test_parity test_training
+"$python" -u -m unittest --verbose test_parity test_training
 echo "all as it should be, after $(($(date +%s) - began)) s of tests"

@@ -1,10 +1,13 @@
-//! What is done to a piece each time it is trained on, so that a small folder teaches more than its own keys and tempos.
+//! What is done to a piece when it is trained on, so that a small folder teaches more than its own keys and tempos.
+//!
+//! Half of the times nothing: what people play live is not varied either, and the rigid timing and even velocities of
+//! scores must not be strange to the model. Else all of this:
 //!
 //! - **Transposition** by -5 to +6 semitones, as far as all keys stay in 0 to 127.
 //! - **Tempo** times 0.8 to 1.25.
 //! - **Velocity** spread by 0.85 to 1.15 around the mean and moved by up to 10. A piece with fewer than three velocities
 //!   says nothing about dynamics: it is given smooth random ones, and its velocities do not count for the loss.
-//! - **Timing** of a piece on a score grid: in two of three draws each onset is moved by a normal deviate of 6 ms (which
+//! - **Timing** of a piece on a score grid: in two of three variants each onset is moved by a normal deviate of 6 ms (which
 //!   also spreads chords) and the durations are shortened by a factor of 0.8 to 1 for the piece. A performed piece keeps
 //!   its timing.
 //!
@@ -27,6 +30,8 @@ use crate::random::Draws;
 
 /// Deviation of an onset from the score's, in microseconds.
 const ONSET_DEVIATION_US: f32 = 6_000.0;
+/// How often a piece is left as it is.
+const AS_IT_IS: f32 = 0.5;
 
 /// What a piece can teach besides its notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +62,11 @@ impl Character {
     }
 }
 
-/// One variant of a piece, ordered by onset and key.
+/// The piece as it is, or one variant of it; ordered by onset and key.
 pub fn vary(notes: &[Note], character: Character, draws: &mut Draws) -> Vec<Note> {
+    if draws.chance(AS_IT_IS) {
+        return notes.to_vec();
+    }
     let lowest = i32::from(notes.iter().map(|note| note.key).min().unwrap_or(60));
     let highest = i32::from(notes.iter().map(|note| note.key).max().unwrap_or(60));
     let down = lowest.min(5);
@@ -152,11 +160,15 @@ mod tests {
         let mut notes = scale(|_| 0);
         notes[3].key = 126;
         notes[4].key = 2;
-        for stream in 0..50 {
+        notes.sort_unstable();
+        let mut as_it_is = 0;
+        for stream in 0..100 {
             let varied = vary(&notes, Character::of(&notes), &mut Draws::new(9, stream));
+            as_it_is += usize::from(varied == notes);
             assert_eq!(varied.len(), notes.len());
             assert!(varied.is_sorted());
             assert!(varied.iter().all(|note| note.key < 128 && (1..128).contains(&note.velocity)));
         }
+        assert!((35..65).contains(&as_it_is), "{as_it_is} of 100 draws left the piece as it is");
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Exit, TrainError};
 use crate::import::weights_from_onnx;
 use crate::publish::publish;
 use crate::random::Draws;
+use crate::reading::Reader;
 use crate::tensors::{Tensors, load_weights, save_weights};
 use crate::weights::Weights;
 
@@ -33,6 +34,9 @@ pub enum Command {
         /// Seed of the split
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Read every file anew instead of taking what has not changed from the user's cache folder
+        #[arg(long)]
+        no_cache: bool,
     },
     /// Turn weights from tools/train-distributed into a model file, checked before it is put in its place
     Export {
@@ -60,7 +64,7 @@ pub enum Command {
 /// [`TrainError`], each with the reason and what to do.
 pub fn run(command: &Command) -> Result<Exit, TrainError> {
     match command {
-        Command::Encode { folders, out, seed } => encode(folders, out, *seed)?,
+        Command::Encode { folders, out, seed, no_cache } => encode(folders, out, *seed, *no_cache)?,
         Command::Export { weights, model } => export(weights, model)?,
         Command::Weights { model, out } => {
             let (layout, values, description) = weights_from_onnx(model)?;
@@ -84,8 +88,8 @@ struct NotesDescription<'a> {
     trainer: &'static str,
 }
 
-fn encode(folders: &[PathBuf], out: &Path, seed: u64) -> Result<(), TrainError> {
-    let dataset = Dataset::read(folders, seed)?;
+fn encode(folders: &[PathBuf], out: &Path, seed: u64, no_cache: bool) -> Result<(), TrainError> {
+    let dataset = Dataset::read_onto(&[], folders, seed, &Reader::of_user(no_cache))?;
     print!("{}", dataset.report());
     let description = NotesDescription {
         content: "notes",

@@ -46,6 +46,9 @@ pub struct Flags {
     /// Write no loss curve and no HTML report beside the model
     #[arg(long)]
     pub no_report: bool,
+    /// Read every file anew instead of taking what has not changed from the user's cache folder
+    #[arg(long)]
+    pub no_cache: bool,
     /// LSTM layers, 1 to 8 [default: 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8), help_heading = "Network")]
     pub layers: Option<u32>,
@@ -65,6 +68,9 @@ pub struct Flags {
     /// 3 to 160; with --max-minutes as many as fit]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Training")]
     pub epochs: Option<u32>,
+    /// Steps to train for, 1 to 10000000; finer than --epochs
+    #[arg(long, conflicts_with = "epochs", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Training")]
+    pub steps: Option<u32>,
     /// Highest learning rate, above 0 and up to 1 [default: 0.004; with --from 0.0005]
     #[arg(long, help_heading = "Training")]
     pub rate: Option<f32>,
@@ -112,6 +118,9 @@ pub struct Config {
     pub batch: usize,
     /// Passes through the training notes; `None`: chosen by the amount of data, or by the time limit.
     pub epochs: Option<u32>,
+    /// Steps to train for; they go before `epochs`.
+    #[serde(default)]
+    pub steps: Option<u32>,
     /// Highest learning rate.
     pub rate: f32,
     /// Seed of everything random.
@@ -140,6 +149,7 @@ impl Default for Config {
             sequence: 128,
             batch: 32,
             epochs: None,
+            steps: None,
             rate: 0.004,
             seed: 1,
             dropout: 0.15,
@@ -175,7 +185,10 @@ impl Config {
         set(&mut self.sizes.head, flags.head.map(wide));
         set(&mut self.sequence, flags.sequence.map(wide));
         set(&mut self.batch, flags.batch.map(wide));
-        self.epochs = flags.epochs.or(self.epochs);
+        if flags.epochs.is_some() || flags.steps.is_some() {
+            // What is typed takes the place of what the checkpoint's run was to last.
+            (self.epochs, self.steps) = (flags.epochs, flags.steps);
+        }
         set(&mut self.rate, flags.rate);
         set(&mut self.seed, flags.seed);
         set(&mut self.dropout, flags.dropout);

@@ -1,18 +1,21 @@
 //! From folders of .mid files to pieces: found, read, rid of doubles, split.
 
-use std::collections::{BTreeMap, HashSet};
+mod find;
+
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use antiphon::note::Note;
 use antiphon::note_model::{ANY_STYLE, NoteClasses};
-use antiphon::song_folder::{NOT_MUSIC, entries, is_midi, midi_files, name};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::augment::{Character, encode};
+use crate::dataset::find::{Found, Part, find_styles};
 use crate::error::TrainError;
-use crate::sessions::{self, Lesson};
+use crate::reading::Reader;
+use crate::sessions::Lesson;
 
 /// Fewest notes that are worth training on.
 pub const FEWEST_NOTES: usize = 20;
@@ -37,7 +40,7 @@ pub struct Piece {
     digest: [u8; 32],
 }
 
-/// A file that could not be used.
+/// A file that could not be used, or only in part.
 #[derive(Clone, Debug)]
 pub struct Reject {
     /// The file.
@@ -66,6 +69,8 @@ pub struct Dataset {
     pub files: usize,
     /// Files that could not be used.
     pub rejects: Vec<Reject>,
+    /// Files of which only what stands before a broken place is learnt.
+    pub damaged: Vec<Reject>,
     /// Pieces left out because another file holds the same notes.
     pub doubles: usize,
     /// Pieces that are recorded sessions, of which only the player's track is learnt.
@@ -87,64 +92,65 @@ pub struct StyleCount<'a> {
     pub held_out: (usize, usize),
 }
 
-/// Which part the folders assign a file to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Valid,
-    Train,
-    Undecided,
-}
-
-struct Found {
-    path: PathBuf,
-    style: String,
-    part: Part,
-}
-
 impl Dataset {
-    /// Reads the folders. The split depends on the seed and the pieces' notes alone, not on file names.
+    /// Reads the folders anew and in silence. The split depends on the seed and the pieces' notes alone, not on names.
     ///
     /// # Errors
     /// When a folder cannot be read, or all of them together hold fewer than [`FEWEST_NOTES`] valid notes.
     pub fn read(folders: &[PathBuf], seed: u64) -> Result<Self, TrainError> {
-        Self::read_onto(&[], folders, seed)
+        Self::read_onto(&[], folders, seed, &Reader::default())
     }
 
-    /// Reads the folders; `known` styles keep their numbers, new ones follow.
+    /// Reads the folders as the reader does; `known` styles keep their numbers, new ones follow.
     ///
     /// # Errors
     /// As [`Dataset::read`].
-    pub fn read_onto(known: &[String], folders: &[PathBuf], seed: u64) -> Result<Self, TrainError> {
-        let mut found = Vec::new();
+    pub fn read_onto(known: &[String], folders: &[PathBuf], seed: u64, reader: &Reader) -> Result<Self, TrainError> {
+        let mut files = Vec::new();
         for folder in folders {
+            let mut found = Vec::new();
             find_styles(folder, &mut found)?;
+            let paths: Vec<&Path> = found.iter().map(|file| file.path.as_path()).collect();
+            let lessons = reader.read(folder, &paths);
+            files.extend(found.into_iter().zip(lessons));
         }
-        found.sort_by(|a, b| (a.part, &a.path).cmp(&(b.part, &b.path)));
-        let mut dataset = Self { files: found.len(), ..Self::default() };
-        let read: Vec<_> = found.par_iter().map(|file| sessions::read(&file.path)).collect();
+        // Validation files come first: a piece that is in both parts is never trained on.
+        files.sort_by(|(a, _), (b, _)| (a.part, &a.path).cmp(&(b.part, &b.path)));
+        let mut dataset = Self { files: files.len(), ..Self::default() };
 
-        let names: BTreeMap<&str, usize> = found.iter().map(|file| (file.style.as_str(), 0)).collect();
         dataset.styles = if known.is_empty() { vec![ANY_STYLE.to_owned()] } else { known.to_vec() };
+        let named: BTreeSet<&str> = files.iter().map(|(file, _)| file.style.as_str()).collect();
         let new: Vec<&str> =
-            names.into_keys().filter(|&name| !dataset.styles.iter().any(|known| known == name)).collect();
+            named.into_iter().filter(|&name| !dataset.styles.iter().any(|known| known == name)).collect();
         let room = MOST_STYLES.saturating_sub(dataset.styles.len());
         dataset.styles.extend(new.into_iter().take(room).map(str::to_owned));
 
+        let styles = &dataset.styles;
+        let read: Vec<_> = files
+            .into_par_iter()
+            .map(|(file, lesson)| {
+                let Lesson { notes, is_session, damage } = match lesson {
+                    Ok(lesson) => lesson,
+                    Err(why) => return Err(Reject { path: file.path, why }),
+                };
+                if notes.is_empty() {
+                    let why = if is_session { "holds no notes of the player" } else { "holds no notes" };
+                    return Err(Reject { path: file.path, why: why.into() });
+                }
+                let damage = damage.map(|why| Reject { path: file.path.clone(), why });
+                Ok((file.part, Piece::new(file, notes, styles), is_session, damage))
+            })
+            .collect();
+
         let mut seen = HashSet::new();
         let mut pieces = Vec::new();
-        for (file, lesson) in found.iter().zip(read) {
-            let reject = |why: String| Reject { path: file.path.clone(), why };
-            match lesson {
-                Err(error) => dataset.rejects.push(reject(error.to_string())),
-                Ok(Lesson { notes, is_session }) if notes.is_empty() => {
-                    let why = if is_session { "holds no notes of the player" } else { "holds no notes" };
-                    dataset.rejects.push(reject(why.into()));
-                }
-                Ok(Lesson { notes, is_session }) => {
-                    let piece = Piece::new(file, notes, &dataset.styles);
-                    // Validation files come first: a piece that is in both parts is never trained on.
+        for read in read {
+            match read {
+                Err(reject) => dataset.rejects.push(reject),
+                Ok((part, piece, is_session, damage)) => {
+                    dataset.damaged.extend(damage);
                     if seen.insert(piece.digest) {
-                        pieces.push((file.part, piece));
+                        pieces.push((part, piece));
                         dataset.sessions += usize::from(is_session);
                     } else {
                         dataset.doubles += 1;
@@ -242,15 +248,19 @@ impl Dataset {
         for reject in &self.rejects {
             let _ = writeln!(text, "rejected: {}", reject.line());
         }
+        for damaged in &self.damaged {
+            let _ = writeln!(text, "read in part: {}", damaged.line());
+        }
         let pieces = self.training.len() + self.held_out.len();
         let held_out: usize = self.held_out.iter().map(|piece| piece.notes.len()).sum();
         let notes = self.training_notes() + held_out;
         let _ = writeln!(
             text,
-            "found {} MIDI files: {pieces} pieces with {notes} notes, {} doubles left out, {} files rejected",
+            "found {} MIDI files: {pieces} pieces with {notes} notes, {} doubles left out, {} files rejected{}",
             self.files,
             self.doubles,
             self.rejects.len(),
+            if self.damaged.is_empty() { String::new() } else { format!(", {} read in part", self.damaged.len()) },
         );
         for StyleCount { name, training: (pieces, notes), held_out: (held_pieces, held_notes) } in self.by_style() {
             let _ = writeln!(
@@ -273,10 +283,10 @@ impl Dataset {
 }
 
 impl Piece {
-    fn new(file: &Found, notes: Vec<Note>, styles: &[String]) -> Self {
+    fn new(file: Found, notes: Vec<Note>, styles: &[String]) -> Self {
         let style = styles.iter().position(|style| *style == file.style).unwrap_or(0);
         let style = u8::try_from(style).unwrap_or(0);
-        Self::from_notes(file.path.clone(), style, notes)
+        Self::from_notes(file.path, style, notes)
     }
 
     /// A piece from its notes, which are ordered by onset, then key.
@@ -307,41 +317,4 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// Files directly in the folder have style `any`, first-level folders are styles. A folder that is itself split into
-/// train/ and the rest is one style.
-fn find_styles(folder: &Path, found: &mut Vec<Found>) -> Result<(), TrainError> {
-    let entries = entries(folder).map_err(|cause| TrainError::Folder { folder: folder.to_owned(), cause })?;
-    if entries.iter().any(|entry| entry.is_dir() && name(entry) == "train") {
-        let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        find_parts(folder, &name(&absolute), found);
-        return Ok(());
-    }
-    for entry in entries {
-        if entry.is_dir() {
-            let style = name(&entry);
-            if style != NOT_MUSIC {
-                find_parts(&entry, &style, found);
-            }
-        } else if is_midi(&entry) {
-            found.push(Found { path: entry, style: ANY_STYLE.into(), part: Part::Undecided });
-        }
-    }
-    Ok(())
-}
-
-fn find_parts(folder: &Path, style: &str, found: &mut Vec<Found>) {
-    let inside = entries(folder).unwrap_or_default();
-    let is_split = inside.iter().any(|entry| entry.is_dir() && name(entry) == "train");
-    for entry in inside {
-        let part = match name(&entry).as_str() {
-            "test" if is_split => continue,
-            "train" if is_split => Part::Train,
-            "valid" if is_split => Part::Valid,
-            _ => Part::Undecided,
-        };
-        let files = midi_files(&entry).into_iter();
-        found.extend(files.map(|path| Found { path, style: style.to_owned(), part }));
-    }
 }

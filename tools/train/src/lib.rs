@@ -5,8 +5,8 @@
 //! # Layout
 //! In the order of the data path:
 //! - [`config`], [`error`]: flags, checked settings, what can go wrong
-//! - [`dataset`], [`sessions`], [`augment`], [`streams`], [`batches`]: folders to pieces, to variants, to endless streams,
-//!   to batches
+//! - [`dataset`], [`reading`], [`sessions`], [`augment`], [`streams`], [`batches`]: folders to files, to lessons (those
+//!   read before from a cache), to pieces, to variants, to endless streams, to batches
 //! - [`network`], [`weights`]: the parameters with their shapes and formulas; packed for products
 //! - [`shard`], [`recurrent`], [`heads`]: forward and backward through the network
 //! - [`matrix`], [`activation`], [`simd`], [`random`]: what they are computed with
@@ -37,6 +37,7 @@ pub mod picture;
 pub mod progress;
 pub mod publish;
 pub mod random;
+pub mod reading;
 pub mod recurrent;
 pub mod report;
 pub mod samples;

@@ -14,6 +14,8 @@ use crate::simd;
 
 /// Columns of a panel: two vectors of 16.
 const PANEL: usize = 32;
+/// Floats of a cache line.
+const LINE: usize = 16;
 /// Rows that are accumulated at once.
 const TILE_ROWS: usize = 8;
 /// Depth that is taken at once: a panel of it is 32 KB and stays in the first-level cache.
@@ -57,8 +59,10 @@ impl<'a> View<'a> {
 pub struct Packed {
     depth: usize,
     cols: usize,
-    /// With AVX-512: (panel, depth, 32), padded with zeros. Else the plain row-major matrix.
+    /// With AVX-512: (panel, depth, 32), padded with zeros. Else the plain row-major matrix. From `begin` on.
     data: Vec<f32>,
+    /// Where a cache line begins: a vector that lies across two lines costs two reads.
+    begin: usize,
 }
 
 impl Packed {
@@ -68,8 +72,11 @@ impl Packed {
         self.cols = b.cols;
         let width = if simd::has_avx512() { PANEL } else { b.cols };
         let panels = b.cols.div_ceil(width);
-        self.data.resize(panels * b.rows * width, 0.0);
-        for (index, panel) in self.data.chunks_exact_mut(b.rows * width).enumerate() {
+        let len = panels * b.rows * width;
+        self.data.resize(len + LINE, 0.0);
+        self.begin = self.data.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        let panels = &mut self.data[self.begin..self.begin + len];
+        for (index, panel) in panels.chunks_exact_mut(b.rows * width).enumerate() {
             let first = index * width;
             let used = width.min(b.cols - first);
             if b.col_stride == 1 {
@@ -127,7 +134,7 @@ pub fn multiply(out: &mut [f32], a: View<'_>, b: &Packed, add: bool, workspace: 
             a.data.as_ptr(),
             a.col_stride as isize,
             a.row_stride as isize,
-            b.data.as_ptr(),
+            b.data[b.begin..].as_ptr(),
             1,
             b.cols as isize,
             1.0,
@@ -152,7 +159,9 @@ fn multiply_panels(out: &mut [f32], a: View<'_>, b: &Packed, add: bool, workspac
                 #[inline(always)]
                 || pack_rows(&mut workspace.0, a.rows_from(from_row, rows), from_depth, depth),
             );
-            for (index, panel) in b.data.chunks_exact(b.depth * PANEL).enumerate() {
+            for (index, panel) in
+                b.data[b.begin..].chunks_exact(b.depth * PANEL).take(b.cols.div_ceil(PANEL)).enumerate()
+            {
                 let first_col = index * PANEL;
                 let cols = PANEL.min(b.cols - first_col);
                 let panel = &panel[from_depth * PANEL..(from_depth + depth) * PANEL];
@@ -206,12 +215,18 @@ fn pack_rows(into: &mut [f32], a: View<'_>, from_depth: usize, depth: usize) {
 #[target_feature(enable = "avx512f")]
 unsafe fn accumulate(place: &mut [f32], tile: &[f32], panel: &[f32], shape: [usize; 3], add: bool) {
     use std::arch::x86_64::{
-        _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
-        _mm512_setzero_ps,
+        _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+        _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
     let [rows, cols, stride] = shape;
     let depth = panel.len() / PANEL;
     let (tile, panel, place) = (tile.as_ptr(), panel.as_ptr(), place.as_mut_ptr());
+    for row in 0..rows {
+        // The rows of the result lie far apart, and nearly all are in no near cache: they are fetched meanwhile.
+        for half in [0, 16] {
+            _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(row * stride + half).cast());
+        }
+    }
     let mut sums = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
     for k in 0..depth {
         // SAFETY: k < depth, and the caller promised depth x 8 and depth x 32 floats.

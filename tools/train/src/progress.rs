@@ -1,9 +1,9 @@
-//! What people see while it trains: a bar on a terminal, plain lines elsewhere.
+//! What people see while it reads and trains: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Steps of the bar.
 const WHOLE: u64 = 1000;
@@ -53,6 +53,35 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// The display while files are read: a bar on a terminal, nothing elsewhere.
+pub struct FileBar(ProgressBar);
+
+impl FileBar {
+    /// Begins; `place` says where the files are.
+    pub fn new(files: usize, place: &str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let style =
+            ProgressStyle::with_template("reading {msg} {bar:30} {pos}/{len} files, {per_sec}, {eta_precise} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .with_key("per_sec", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                    let _ = write!(text, "{:.0} files/s", state.per_sec());
+                });
+        Self(ProgressBar::new(files as u64).with_style(style).with_message(place.to_owned()))
+    }
+
+    /// A file more is done.
+    pub fn add_one(&self) {
+        self.0.inc(1);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
     }
 }
 

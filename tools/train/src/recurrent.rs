@@ -73,22 +73,54 @@ pub fn forward(
     }
 }
 
+/// Units that are computed at once: a block of each operand is read into registers before any is written, so that the
+/// compiler need not ask whether the slices overlap, which left these loops scalar.
+const LANES: usize = 16;
+
+#[expect(clippy::inline_always, reason = "compiled for the instructions of the caller")]
+#[inline(always)]
+fn load(from: &[f32]) -> [f32; LANES] {
+    match from.first_chunk::<LANES>() {
+        Some(block) => *block,
+        None => std::array::from_fn(|j| from.get(j).copied().unwrap_or(0.0)),
+    }
+}
+
+#[expect(clippy::inline_always, reason = "compiled for the instructions of the caller")]
+#[inline(always)]
+fn store(to: &mut [f32], block: [f32; LANES]) {
+    match to.first_chunk_mut::<LANES>() {
+        Some(place) => *place = block,
+        None => to.iter_mut().zip(block).for_each(|(to, value)| *to = value),
+    }
+}
+
 #[expect(clippy::inline_always, reason = "compiled for the instructions of the caller")]
 #[inline(always)]
 fn cell_forward(gates: &mut [f32], h: &mut [f32], c: &mut [f32], tanh_c: &mut [f32]) {
     let hidden = h.len();
-    let (i, rest) = gates.split_at_mut(hidden);
-    let (o, rest) = rest.split_at_mut(hidden);
-    let (f, g) = rest.split_at_mut(hidden);
-    let (g, c, tanh_c) = (&mut g[..hidden], &mut c[..hidden], &mut tanh_c[..hidden]);
-    for j in 0..hidden {
-        i[j] = sigmoid(i[j]);
-        o[j] = sigmoid(o[j]);
-        f[j] = sigmoid(f[j]);
-        g[j] = tanh(g[j]);
-        c[j] = f[j] * c[j] + i[j] * g[j];
-        tanh_c[j] = tanh(c[j]);
-        h[j] = o[j] * tanh_c[j];
+    let (i_all, rest) = gates.split_at_mut(hidden);
+    let (o_all, rest) = rest.split_at_mut(hidden);
+    let (f_all, g_all) = rest.split_at_mut(hidden);
+    for j in (0..hidden).step_by(LANES) {
+        let [mut i, mut o, mut f, mut g] = [load(&i_all[j..]), load(&o_all[j..]), load(&f_all[j..]), load(&g_all[j..])];
+        let (mut c_new, mut t, mut h_new) = (load(&c[j..]), [0.0; LANES], [0.0; LANES]);
+        for k in 0..LANES {
+            i[k] = sigmoid(i[k]);
+            o[k] = sigmoid(o[k]);
+            f[k] = sigmoid(f[k]);
+            g[k] = tanh(g[k]);
+            c_new[k] = f[k] * c_new[k] + i[k] * g[k];
+            t[k] = tanh(c_new[k]);
+            h_new[k] = o[k] * t[k];
+        }
+        store(&mut i_all[j..], i);
+        store(&mut o_all[j..], o);
+        store(&mut f_all[j..], f);
+        store(&mut g_all[j..], g);
+        store(&mut c[j..], c_new);
+        store(&mut tanh_c[j..], t);
+        store(&mut h[j..], h_new);
     }
 }
 
@@ -140,16 +172,24 @@ fn cell_backward(gates: &mut [f32], dc: &mut [f32], c_in: &[f32], tanh_c: &[f32]
     let (i, rest) = gates.split_at_mut(hidden);
     let (o, rest) = rest.split_at_mut(hidden);
     let (f, g) = rest.split_at_mut(hidden);
-    let (g, c_in, tanh_c) = (&mut g[..hidden], &c_in[..hidden], &tanh_c[..hidden]);
-    let (dh, dh_step) = (&dh[..hidden], &dh_step[..hidden]);
-    for j in 0..hidden {
-        let dh = dh[j] + dh_step[j];
-        let total = dc[j] + dh * o[j] * (1.0 - tanh_c[j] * tanh_c[j]);
-        dc[j] = total * f[j];
-        let (di, df, dg) = (total * g[j], total * c_in[j], total * i[j]);
-        o[j] = dh * tanh_c[j] * o[j] * (1.0 - o[j]);
-        i[j] = di * i[j] * (1.0 - i[j]);
-        f[j] = df * f[j] * (1.0 - f[j]);
-        g[j] = dg * (1.0 - g[j] * g[j]);
+    for j in (0..hidden).step_by(LANES) {
+        let [mut i_b, mut o_b, mut f_b, mut g_b] = [load(&i[j..]), load(&o[j..]), load(&f[j..]), load(&g[j..])];
+        let (c_b, t_b) = (load(&c_in[j..]), load(&tanh_c[j..]));
+        let (above, later, mut dc_b) = (load(&dh[j..]), load(&dh_step[j..]), load(&dc[j..]));
+        for k in 0..LANES {
+            let dh = above[k] + later[k];
+            let total = dc_b[k] + dh * o_b[k] * (1.0 - t_b[k] * t_b[k]);
+            dc_b[k] = total * f_b[k];
+            let (di, df, dg) = (total * g_b[k], total * c_b[k], total * i_b[k]);
+            o_b[k] = dh * t_b[k] * o_b[k] * (1.0 - o_b[k]);
+            i_b[k] = di * i_b[k] * (1.0 - i_b[k]);
+            f_b[k] = df * f_b[k] * (1.0 - f_b[k]);
+            g_b[k] = dg * (1.0 - g_b[k] * g_b[k]);
+        }
+        store(&mut dc[j..], dc_b);
+        store(&mut i[j..], i_b);
+        store(&mut o[j..], o_b);
+        store(&mut f[j..], f_b);
+        store(&mut g[j..], g_b);
     }
 }

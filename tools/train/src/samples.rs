@@ -58,15 +58,16 @@ fn choose(dataset: &Dataset) -> Vec<&Piece> {
     first
 }
 
-fn continue_piece(model: LstmModel, piece: &Piece, dataset: &Dataset, seed: u64) -> Result<Sample, TrainError> {
+fn continue_piece(mut model: LstmModel, piece: &Piece, dataset: &Dataset, seed: u64) -> Result<Sample, TrainError> {
     let prime = &piece.notes[..GIVEN.min(piece.notes.len() / 2)];
-    let mut continuation = Continuation::new(model, usize::from(piece.style), Sampler::new(Sampling::default(), seed))?;
+    let mut continuation =
+        Continuation::new(&mut model, usize::from(piece.style), Sampler::new(Sampling::default(), seed))?;
     prime.iter().for_each(|&note| continuation.insert(note, Voice::Human));
     // From the last onset on: the model says when the next note falls, as it does when a player rests.
     let mut from = prime.last().map_or(SessionTime::ZERO, |note| note.onset);
     let mut answer = Vec::with_capacity(CONTINUED);
     for _ in 0..CONTINUED {
-        let note = continuation.next_note(Window { from, to: from + LONGEST_REST })?;
+        let note = continuation.next_note(&mut model, Window { from, to: from + LONGEST_REST })?;
         from = note.onset;
         answer.push(note);
     }

@@ -1,9 +1,7 @@
 //! Files to learn from. Of a session that Antiphon recorded only the player's track is taken, so that a model is never
 //! taught its own answers.
 
-use std::path::Path;
-
-use antiphon::midi_file::{self, MAX_FILE_BYTES, MidiFileError};
+use antiphon::midi_file::{self, MidiFileError};
 use antiphon::note::Note;
 use midly::{MetaMessage, Smf, TrackEvent, TrackEventKind};
 
@@ -19,21 +17,19 @@ pub struct Lesson {
     pub notes: Vec<Note>,
     /// It is a recorded session, and the answers were left out.
     pub is_session: bool,
+    /// Where the file is broken, if it is: only what stands before is in `notes`.
+    pub damage: Option<String>,
 }
 
-/// Reads what a MIDI file teaches.
+/// What the bytes of a MIDI file teach.
 ///
 /// # Errors
 /// When nothing in it can be used.
-pub fn read(path: &Path) -> Result<Lesson, MidiFileError> {
-    let is_usual = std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.len() <= MAX_FILE_BYTES);
-    if is_usual && let Ok(bytes) = std::fs::read(path) {
-        return match without_answers(&bytes) {
-            Some(player) => midi_file::read_notes_from_bytes(&player).map(|notes| Lesson { notes, is_session: true }),
-            None => midi_file::read_notes_from_bytes(&bytes).map(|notes| Lesson { notes, is_session: false }),
-        };
-    }
-    midi_file::read_notes(path).map(|notes| Lesson { notes, is_session: false })
+pub fn lesson(bytes: &[u8]) -> Result<Lesson, MidiFileError> {
+    let player = without_answers(bytes);
+    let found = midi_file::read_notes_and_damage_from_bytes(player.as_deref().unwrap_or(bytes))?;
+    let damage = found.damage.map(|damage| damage.to_string());
+    Ok(Lesson { notes: found.notes, is_session: player.is_some(), damage })
 }
 
 /// The file without its answers, if it has tracks of both names.

@@ -15,8 +15,8 @@ use crate::random::Draws;
 const LONGEST_WALK: usize = 2048;
 /// How often the entrance is the piece's beginning nevertheless.
 const FROM_THE_BEGINNING: f32 = 0.25;
-/// How often the style is hidden, so that the model also plays when none is chosen.
-const STYLE_DROPPED: f32 = 0.25;
+/// How often the style is hidden: most players choose none.
+const STYLE_DROPPED: f32 = 0.5;
 /// Streams of random numbers below this are kept for other purposes.
 const FIRST_NUMBER: u64 = 1 << 32;
 

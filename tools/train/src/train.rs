@@ -16,6 +16,7 @@ use crate::evaluate::{self, Told};
 use crate::held_out::parts;
 use crate::network::Layout;
 use crate::progress::Progress;
+use crate::reading::Reader;
 use crate::start::Start;
 use crate::streams::Source;
 use crate::trainer::Trainer;
@@ -68,7 +69,8 @@ pub fn run(flags: &Flags, interrupted: &AtomicBool) -> Result<Exit, TrainError> 
     let pool = pool.map_err(|error| TrainError::Usage(format!("cannot start {} threads: {error}", config.threads)))?;
     pool.install(|| {
         let known = start.as_ref().map_or(&[][..], |start| &start.description.styles);
-        let dataset = Dataset::read_onto(known, &config.folders, config.seed)?;
+        let reader = Reader::of_user(flags.no_cache);
+        let dataset = Dataset::read_onto(known, &config.folders, config.seed, &reader)?;
         print!("{}", dataset.report());
         if let Some((header, _)) = resumed.as_ref().filter(|(header, _)| header.data_sha256 != dataset.sha256) {
             let why =
@@ -110,12 +112,13 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(config: &'a Config, dataset: &'a Dataset, trainer: Trainer<'a>) -> Self {
         let notes = dataset.training_notes().max(1);
-        let epochs = match (config.epochs, config.max_minutes) {
-            (Some(epochs), _) => Some(epochs as usize),
-            (None, Some(_)) => None,
-            (None, None) => Some((DEFAULT_NOTES / notes).clamp(3, 160)),
+        let of_epochs = |epochs: usize| (epochs * notes).div_ceil(trainer.notes_per_step()) as u64;
+        let total_steps = match (config.steps, config.epochs, config.max_minutes) {
+            (Some(steps), ..) => Some(u64::from(steps)),
+            (None, Some(epochs), _) => Some(of_epochs(epochs as usize)),
+            (None, None, Some(_)) => None,
+            (None, None, None) => Some(of_epochs((DEFAULT_NOTES / notes).clamp(3, 160))),
         };
-        let total_steps = epochs.map(|epochs| (epochs * notes).div_ceil(trainer.notes_per_step()) as u64);
         let header = Header { config: config.clone(), data_sha256: dataset.sha256.clone(), ..Header::default() };
         let progress = Progress::new();
         Self {

@@ -16,6 +16,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon-train"));
     let small = ["--hidden", "16", "--head", "8", "--batch", "16", "--sequence", "16"];
     command.current_dir(folder).env_remove("ORT_DYLIB_PATH").args(arguments);
+    command.env("XDG_CACHE_HOME", folder.join("cache"));
     if !arguments.contains(&"--resume") {
         command.args(small);
     }
@@ -47,6 +48,9 @@ fn a_folder_becomes_a_model_that_is_left_alone_until_retrain() {
     assert!(third.status.success() && text(&third).contains("going on from step"), "{}", text(&third));
     assert_ne!(std::fs::read(&model).expect("a model"), bytes);
 
+    let shorter = train(folder.path(), &["--resume", "--steps", "4"]);
+    assert!(shorter.status.success() && text(&shorter).contains("for 4 steps"), "{}", text(&shorter));
+
     let other = train(folder.path(), &["--resume", "--hidden", "32"]);
     assert_eq!(other.status.code(), Some(2));
     assert!(text(&other).contains("--hidden cannot change"), "{}", text(&other));
@@ -55,6 +59,32 @@ fn a_folder_becomes_a_model_that_is_left_alone_until_retrain() {
     let changed = train(folder.path(), &["--resume"]);
     assert_eq!(changed.status.code(), Some(4));
     assert!(text(&changed).contains("data have changed"), "{}", text(&changed));
+}
+
+#[test]
+fn a_second_start_takes_unchanged_songs_from_the_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for number in 0..5 {
+        write_tune(&folder.path().join(format!("songs/{number}.mid")), number, 60);
+    }
+    let encode = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon-train"));
+        command.current_dir(folder.path()).env("XDG_CACHE_HOME", folder.path().join("cache"));
+        let output = command.args(["encode", "songs", "--out", "notes"]).args(arguments).output().expect("it starts");
+        assert!(output.status.success(), "{}", text(&output));
+        (text(&output), std::fs::read(folder.path().join("notes")).expect("encoded"))
+    };
+    let (said, anew) = encode(&["--no-cache"]);
+    assert!(said.starts_with("read 5 files of songs in ") && !said.contains("cache"), "{said}");
+    assert!(!folder.path().join("cache").exists());
+    let (said, first) = encode(&[]);
+    assert!(!said.contains("from the cache"), "{said}");
+    let (said, second) = encode(&[]);
+    assert!(
+        said.lines().next().is_some_and(|line| line.ends_with("all of them unchanged and from the cache")),
+        "{said}"
+    );
+    assert!(anew == first && first == second, "the notes are the same");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use safetensors::SafeTensors;
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon-train"));
-    command.current_dir(folder).env_remove("ORT_DYLIB_PATH").args(arguments).output().expect("the command starts")
+    command.current_dir(folder).env_remove("ORT_DYLIB_PATH").env("XDG_CACHE_HOME", folder.join("cache"));
+    command.args(arguments).output().expect("the command starts")
 }
 
 fn text(output: &Output) -> String {

@@ -15,6 +15,7 @@ use common::{tune, write_tune};
 fn train(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon-train"));
     command.current_dir(folder).env_remove("ORT_DYLIB_PATH").args(arguments);
+    command.env("XDG_CACHE_HOME", folder.join("cache"));
     if !arguments.contains(&"--resume") {
         command.args(["--hidden", "16", "--head", "8", "--batch", "16", "--sequence", "16"]);
     }

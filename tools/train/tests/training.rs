@@ -108,7 +108,7 @@ fn a_style_has_the_share_of_notes_that_was_asked_for() {
     let mut batch = antiphon_train::batches::Batch::new(1, 40_000);
     antiphon_train::streams::Stream::new(&source, 0).fill(&source, &mut batch, 0);
     let count = |style| f64::from(u32::try_from(batch.style.iter().filter(|s| **s == style).count()).expect("few"));
-    // A quarter of the walks is told no style.
+    // Half of the walks are told no style.
     let share = count(2) / (count(1) + count(2));
     assert!((0.4..0.6).contains(&share), "{share}");
     assert!(Source::new(&dataset, &[("nope".into(), 0.5)].into(), 1).is_err());

@@ -110,7 +110,7 @@ impl Run<'_> {
             "layers": config.sizes.layers, "hidden": config.sizes.hidden, "head": config.sizes.head,
             "sequence": config.sequence, "batch": config.batch, "rate": config.rate, "seed": config.seed,
             "dropout": config.dropout, "average": config.average, "weights": config.weights,
-            "epochs": config.epochs, "max_minutes": config.max_minutes,
+            "epochs": config.epochs, "steps_asked": config.steps, "max_minutes": config.max_minutes,
             "steps": self.trainer.adam.steps, "minutes": (self.header.seconds / 6.0).round() / 10.0,
             "training_pieces": self.dataset.training.len(), "training_notes": self.dataset.training_notes(),
             "trainer": env!("CARGO_PKG_VERSION"),
