@@ -27,6 +27,7 @@
 //! - [`memory`]: what this session has taught, blended into the model's opinion
 //! - [`markov`]: the rival of the LSTM, notes after what came before them
 //! - [`evaluation`]: bits per note, and the manner of what is played
+//! - [`config`]: what is set before it plays: flags, environment, file
 //! - [`commands`]: what can be typed
 //! - [`status`], [`figures`]: what a person wants to know while it runs, and how well time is kept
 
@@ -34,6 +35,7 @@ pub mod beat;
 pub mod chooser;
 pub mod commands;
 pub mod conductor;
+pub mod config;
 pub mod continuation;
 pub mod control;
 pub mod echo;

@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use antiphon::commands::{Flags, run};
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    run(Flags::parse())
+    antiphon::commands::run(std::env::args_os())
 }

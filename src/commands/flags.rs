@@ -4,17 +4,37 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
 use crate::model::EngineChoice;
 use crate::ports::{Backend, Destination, Offset};
-use crate::settings::Change;
 
 /// An instrument that answers: it goes on where you stop playing, in time and in your manner.
 #[derive(Debug, Parser)]
-#[command(name = "antiphon", version, about, after_help = EXAMPLES, propagate_version = true)]
+#[command(
+    name = "antiphon",
+    version,
+    about,
+    after_help = EXAMPLES,
+    propagate_version = true,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Flags {
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
+
+    /// Check the configuration and print what counts, and where it comes from; the same as `antiphon jam --check`
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// With --check, as JSON
+    #[arg(long, requires = "check")]
+    pub(super) json: bool,
+
+    /// With --check, the configuration file
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub(super) config: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -27,8 +47,10 @@ Examples:
   antiphon generate --prime song.mid        go on with a file, without playing
   antiphon eval model.onnx songs            bits per note on pieces it was not trained on
   antiphon ports                            what there is to attach to
+  antiphon init                             write a commented configuration file
+  antiphon --check                          what counts, and where it comes from
 
-Exit codes: 0 done, 1 failed, 2 wrong flags, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read,
+Exit codes: 0 done, 1 failed, 2 wrong flags or configuration, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read,
 8 session file not read, 9 replay --check: not as it was played.";
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +61,8 @@ pub(super) enum Command {
     Generate(GenerateFlags),
     /// Play a recorded session again, to the byte, and say whether it came out as it was played
     Replay(ReplayFlags),
+    /// Write a commented configuration file
+    Init(InitFlags),
     /// List what can be set and asked for while it plays
     Settings,
     /// List the MIDI ports there are
@@ -52,7 +76,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct PlayingFlags {
     /// Model file [default: models/antiphon.onnx if there is one, else the model inside this program]
-    #[arg(long, value_name = "FILE", env = "ANTIPHON_MODEL")]
+    #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
     /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
@@ -60,16 +84,16 @@ pub(super) struct PlayingFlags {
     pub engine: EngineChoice,
 
     /// Style to play in, one of the model's [default: any]
-    #[arg(long, value_name = "NAME")]
-    pub style: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = setting("style"))]
+    pub style: Option<Control>,
 
-    /// How bold the answer is: 0.01 to 4; below 1 safer, above 1 wilder
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
-    pub temperature: f32,
+    /// How bold the answer is: 0.01 to 4; below 1 safer, above 1 wilder [default: 1]
+    #[arg(long, value_name = "T", value_parser = setting("temperature"))]
+    pub temperature: Option<Control>,
 
-    /// Draw only from the likeliest choices that together have this probability: 0 to 1
-    #[arg(long, value_name = "P", default_value_t = 0.97, value_parser = probability)]
-    pub top_p: f32,
+    /// Draw only from the likeliest choices that together have this probability: 0 to 1 [default: 0.97]
+    #[arg(long, value_name = "P", value_parser = setting("top-p"))]
+    pub top_p: Option<Control>,
 
     /// Seed of the random choices; the same seed, input and model give the same notes [default: from the clock]
     #[arg(long, value_name = "N")]
@@ -80,10 +104,48 @@ pub(super) struct PlayingFlags {
     pub out: PathBuf,
 }
 
+impl PlayingFlags {
+    /// The settings that are flags of their own.
+    pub(super) fn changes(&self) -> Vec<Sourced<Control>> {
+        let own = [("--style", &self.style), ("--temperature", &self.temperature), ("--top-p", &self.top_p)];
+        own.into_iter().filter_map(|(flag, control)| Some(typed(control.as_ref()?, flag))).collect()
+    }
+}
+
+fn typed(control: &Control, flag: &str) -> Sourced<Control> {
+    Sourced { what: control.clone(), source: Source::Flag(flag.to_owned()) }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigFlags {
+    /// Configuration file; it must be there [default: antiphon/antiphon.toml in the user's configuration folder, if it is
+    /// there]; `none` for none
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitFlags {
+    /// Where to write [default: antiphon/antiphon.toml in the user's configuration folder]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct JamFlags {
     #[command(flatten)]
     pub playing: PlayingFlags,
+
+    #[command(flatten)]
+    pub config: ConfigFlags,
+
+    /// Do not play: check the configuration and print what counts, and where it comes from; --json for scripts
+    #[arg(long)]
+    pub check: bool,
 
     /// MIDI system
     #[arg(long, value_enum, default_value_t)]
@@ -120,8 +182,8 @@ pub(super) struct JamFlags {
     pub seconds: Option<f64>,
 
     /// When it plays: `respond`, `accompany`, `solo` or `listen` (short for --set mode=MODE)
-    #[arg(long, value_name = "MODE", value_parser = mode)]
-    pub mode: Option<Change>,
+    #[arg(long, value_name = "MODE", value_parser = setting("mode"))]
+    pub mode: Option<Control>,
 
     /// Set something that can also be changed while it plays; `antiphon settings` lists all; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = change)]
@@ -149,10 +211,27 @@ pub(super) struct JamFlags {
     pub virtual_time: bool,
 }
 
+impl JamFlags {
+    /// The settings that were typed, the last word last.
+    pub(super) fn changes(&self) -> Vec<Sourced<Control>> {
+        let mut changes = Vec::new();
+        if self.headless {
+            changes.extend(Control::parse("mode=solo").iter().map(|solo| typed(solo, "--headless")));
+        }
+        changes.extend(self.playing.changes());
+        changes.extend(self.mode.iter().map(|control| typed(control, "--mode")));
+        changes.extend(self.set.iter().map(|control| typed(control, "--set")));
+        changes
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct GenerateFlags {
     #[command(flatten)]
     pub playing: PlayingFlags,
+
+    #[command(flatten)]
+    pub config: ConfigFlags,
 
     /// MIDI file to go on with
     #[arg(long, value_name = "FILE")]
@@ -206,6 +285,9 @@ pub(super) struct ModelFlags {
     /// Model file [default: as for jam]
     #[arg(value_name = "FILE")]
     pub model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub config: ConfigFlags,
 
     /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
     #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
@@ -268,12 +350,9 @@ pub(super) struct EvalFlags {
     pub threads: Option<u8>,
 }
 
-fn mode(text: &str) -> Result<Change, String> {
-    match Control::parse(&format!("mode={text}")) {
-        Ok(Control::Set(change)) => Ok(change),
-        Ok(_) => Err("expected one word".into()),
-        Err(error) => Err(error.to_string()),
-    }
+/// Takes a value of the setting `name`.
+fn setting(name: &'static str) -> impl Fn(&str) -> Result<Control, String> + Clone + Send + Sync + 'static {
+    move |text| change(&format!("{name}={text}"))
 }
 
 fn change(text: &str) -> Result<Control, String> {

@@ -2,12 +2,14 @@
 
 use super::flags::GenerateFlags;
 use super::jam::tell_moved_aside;
-use super::model::{continuation, load};
+use super::model::{load, seed, settings};
 use super::{Failure, say};
-use crate::continuation::{Voice, Window};
+use crate::config::{Config, Effective};
+use crate::continuation::{Continuation, Voice, Window};
 use crate::midi_file::{self, Score, Track, read_notes};
 use crate::note::Note;
 use crate::recorder::{RecordError, write_take};
+use crate::sampler::Sampler;
 use crate::time::{SessionDuration, SessionTime};
 
 /// Length when none is asked for.
@@ -16,14 +18,17 @@ const DEFAULT_LENGTH: SessionDuration = SessionDuration::from_millis(30_000);
 /// Longest silence between two notes.
 const LONGEST_REST: SessionDuration = SessionDuration::from_millis(4_000);
 
-pub(super) fn run(flags: &GenerateFlags) -> Result<(), Failure> {
+pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure> {
     let prime = match &flags.prime {
         Some(path) => read_notes(path).map_err(|error| Failure::midi_file(path, &error))?,
         None => Vec::new(),
     };
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
     let mut model = loaded.model;
-    let mut continuation = continuation(&flags.playing, &mut model)?;
+    let effective = Effective::default().with(&config.settings).with(&flags.playing.changes());
+    let settings = settings(&effective, model.description())?;
+    let sampler = Sampler::new(settings.sampling, seed(&flags.playing));
+    let mut continuation = Continuation::new(&mut model, usize::from(settings.style), sampler)?;
     for &note in &prime {
         continuation.insert(note, Voice::Human);
         // One by one, so that a prime of any length takes no more memory than the remembered notes.

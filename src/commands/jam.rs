@@ -12,10 +12,11 @@ use signal_hook::consts::TERM_SIGNALS;
 
 use super::flags::JamFlags;
 use super::hang_up::{HangUp, HungUp};
-use super::model::{Loaded, load, sampling, seed};
+use super::model::{Loaded, load, seed, settings};
 use super::watching::{self, take_lines};
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, check, say};
 use crate::conductor::{LEAD, Turn};
+use crate::config::{Config, Effective};
 use crate::control::{Control, ControlMap};
 use crate::ensemble::{Ensemble, Opening};
 use crate::figures::Report;
@@ -45,7 +46,11 @@ const FILE_DELAY: SessionDuration = SessionDuration::from_millis(500);
 /// How often the live line is drawn and signals are looked for.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
-pub(super) fn run(flags: &JamFlags) -> Result<(), Failure> {
+pub(super) fn run(flags: &JamFlags, config: &Config) -> Result<(), Failure> {
+    let effective = Effective::default().with(&config.settings).with(&flags.changes());
+    if flags.check {
+        return check::run(flags, config, &effective);
+    }
     if flags.virtual_time && flags.input.is_none() && !flags.headless {
         return Err(Failure::new(Exit::Usage, "--virtual-time needs --input FILE.mid or --headless"));
     }
@@ -57,7 +62,7 @@ pub(super) fn run(flags: &JamFlags) -> Result<(), Failure> {
     let input = flags.input.as_deref().map(read_human).transpose()?;
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
     say(format_args!("model: {}", loaded.described));
-    let mut settings = settings(flags, &loaded.model)?;
+    let mut settings = settings(&effective, loaded.model.description())?;
     if input.is_some() && settings.mode == Mode::Respond {
         settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
     }
@@ -67,31 +72,7 @@ pub(super) fn run(flags: &JamFlags) -> Result<(), Failure> {
     if stop.load(Relaxed) {
         return Ok(());
     }
-    Jam { flags, stop, figures_wanted, settings }.run(loaded, input)
-}
-
-/// The settings at the beginning.
-fn settings(flags: &JamFlags, model: &LstmModel) -> Result<Settings, Failure> {
-    let mut settings = Settings::default();
-    if flags.headless {
-        settings.mode = Mode::Solo;
-    }
-    settings.sampling = sampling(&flags.playing);
-    let style_number = |name: Option<&str>| model.style_number(name).map(|style| u8::try_from(style).unwrap_or(0));
-    settings.style = style_number(flags.playing.style.as_deref())?;
-    flags.mode.iter().for_each(|change| change.apply(&mut settings));
-    for control in &flags.set {
-        match control {
-            Control::Set(change) => change.apply(&mut settings),
-            Control::Style(name) => settings.style = style_number(Some(name))?,
-            // The flag takes nothing else.
-            _ => {}
-        }
-    }
-    if usize::from(settings.style) >= model.styles().len() {
-        style_number(Some(&settings.style.to_string()))?;
-    }
-    Ok(settings)
+    Jam { flags, config, stop, figures_wanted, settings }.run(loaded, input)
 }
 
 /// What the session begins with. The ensemble is built from its header, so that a replay has the very same.
@@ -205,6 +186,7 @@ pub(super) fn tell_moved_aside(aside: Option<&Path>) {
 /// A live jam.
 struct Jam<'a> {
     flags: &'a JamFlags,
+    config: &'a Config,
     stop: Arc<AtomicBool>,
     figures_wanted: Arc<AtomicBool>,
     settings: Settings,
@@ -221,7 +203,7 @@ impl Jam<'_> {
                 to: flags.connect_to.clone(),
                 offset: flags.offset_ms,
             },
-            controls: ControlMap::new(flags.map.clone()),
+            controls: ControlMap::new(self.config.map(&flags.map)),
             take: flags.playing.out.clone(),
             session_file: None,
         };

@@ -1,9 +1,12 @@
 //! What the `antiphon` command can do, one file each.
 
+mod check;
+mod configured;
 mod eval;
 mod flags;
 mod generate;
 mod hang_up;
+mod init;
 mod jam;
 mod model;
 mod ports;
@@ -11,12 +14,17 @@ mod replay;
 mod settings;
 mod watching;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+#[cfg(test)]
+pub(crate) use configured::keys;
+use configured::{Configured, Unparsed};
 use flags::Command;
 pub use flags::Flags;
 
+use crate::config::{Config, ConfigError};
 use crate::midi_file::MidiFileError;
 use crate::model::engine::EngineError;
 use crate::model::{ModelError, ModelFileError};
@@ -86,6 +94,7 @@ exits! {
     PortError => Exit::Port,
     RecordError => Exit::Record,
     SessionFileError => Exit::Session,
+    ConfigError => Exit::Usage,
     std::io::Error => Exit::Failed,
 }
 
@@ -128,16 +137,16 @@ fn print_line(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Does what the flags say.
-pub fn run(flags: Flags) -> ExitCode {
-    let result = match flags.command {
-        Command::Jam(flags) => jam::run(&flags),
-        Command::Generate(flags) => generate::run(&flags),
-        Command::Replay(flags) => replay::run(&flags),
-        Command::Settings => settings::run(),
-        Command::Ports(flags) => ports::run(flags),
-        Command::Model(flags) => model::run(&flags),
-        Command::Eval(flags) => eval::run(&flags),
+/// Does what the command line says, in the light of the environment and the configuration file.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match configured::parse(arguments.into_iter().collect()) {
+        Ok(Configured { command, config }) => obey(command, &config),
+        Err(Unparsed::Failure(failure)) => Err(failure),
+        // Help and version are no errors, but come this way too.
+        Err(Unparsed::Clap(error)) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
     };
     let exit = result.map_or_else(
         |Failure { exit, sentence }| {
@@ -147,4 +156,17 @@ pub fn run(flags: Flags) -> ExitCode {
         |()| Exit::Done,
     );
     ExitCode::from(exit as u8)
+}
+
+fn obey(command: Command, config: &Config) -> Result<(), Failure> {
+    match command {
+        Command::Jam(flags) => jam::run(&flags, config),
+        Command::Generate(flags) => generate::run(&flags, config),
+        Command::Replay(flags) => replay::run(&flags),
+        Command::Init(flags) => init::run(&flags),
+        Command::Settings => settings::run(),
+        Command::Ports(flags) => ports::run(flags),
+        Command::Model(flags) => model::run(&flags),
+        Command::Eval(flags) => eval::run(&flags),
+    }
 }

@@ -5,9 +5,12 @@ use std::time::Instant;
 
 use super::flags::{ModelFlags, PlayingFlags};
 use super::{Failure, print_line};
+use crate::config::Effective;
 use crate::continuation::Continuation;
-use crate::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile, ModelFileError, Origin};
+use crate::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelError, ModelFile, ModelFileError, Origin};
+use crate::note_model::Description;
 use crate::sampler::{Sampler, Sampling};
+use crate::settings::Settings;
 
 /// Where `antiphon-train` writes unless told otherwise.
 const TRAINED: &str = "models/antiphon.onnx";
@@ -40,15 +43,23 @@ fn find(path: Option<&Path>) -> Result<ModelFile, ModelFileError> {
     }
 }
 
-/// A continuation at its beginning, as the flags want it.
-pub(super) fn continuation(flags: &PlayingFlags, model: &mut LstmModel) -> Result<Continuation, Failure> {
-    let style = model.style_number(flags.style.as_deref())?;
-    Ok(Continuation::new(model, style, Sampler::new(sampling(flags), seed(flags)))?)
+/// The settings as the model can play them: with the number of the style.
+pub(super) fn settings(effective: &Effective, model: &Description) -> Result<Settings, Failure> {
+    let mut settings = effective.settings;
+    let style = match &effective.style {
+        Some(name) => name.to_string(),
+        None if usize::from(settings.style) < model.styles.len() => return Ok(settings),
+        None => settings.style.to_string(),
+    };
+    let known = || ModelError::Style { wanted: style.clone(), known: model.styles.clone() };
+    let number = model.style_number(&style).ok_or_else(known)?;
+    settings.style = u8::try_from(number).map_err(|_| known())?;
+    Ok(settings)
 }
 
-/// How freely notes are drawn.
-pub(super) fn sampling(flags: &PlayingFlags) -> Sampling {
-    Sampling { temperature: [flags.temperature; 4], top_p: flags.top_p, ..Sampling::default() }
+/// Says whether the model can be read and knows the style; runs nothing.
+pub(super) fn check(path: Option<&Path>, effective: &Effective) -> Result<Settings, Failure> {
+    settings(effective, &find(path)?.description)
 }
 
 /// The seed asked for, else one that differs from session to session.

@@ -8,7 +8,7 @@ mod table;
 
 use std::fmt;
 
-pub use nearest::nearest;
+pub use nearest::{near, nearest};
 pub use table::SETTINGS;
 use thiserror::Error;
 

@@ -5,6 +5,11 @@ pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option
     names.min_by_key(|name| edits(wanted, name))
 }
 
+/// The nearest name where it is so near that a slip of the finger is likely: one or two edits away.
+pub fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(wanted, names).filter(|name| (1..=2).contains(&edits(wanted, name)))
+}
+
 /// Letters to insert, delete or replace to get from one word to the other (Levenshtein).
 fn edits(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();

@@ -1,0 +1,98 @@
+//! What is set in the end, and where each setting comes from.
+
+use std::sync::Arc;
+
+use super::{Source, Sourced};
+use crate::control::Control;
+use crate::settings::{SETTINGS, Settings};
+
+/// Settings, and where each comes from.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// What is set.
+    pub settings: Settings,
+    /// The style by its name, where it was named.
+    pub style: Option<Arc<str>>,
+    sources: Vec<Source>,
+}
+
+impl Default for Effective {
+    fn default() -> Self {
+        Self { settings: Settings::default(), style: None, sources: vec![Source::Default; SETTINGS.len()] }
+    }
+}
+
+impl Effective {
+    /// Takes changes in, each over those before it. A style that goes by its name is only kept: which number it has is
+    /// the model's to say. What sets nothing is passed over.
+    #[must_use]
+    pub fn with<'a>(mut self, changes: impl IntoIterator<Item = &'a Sourced<Control>>) -> Self {
+        for Sourced { what, source } in changes {
+            let before = self.settings;
+            let changed = match what {
+                Control::Set(change) => {
+                    change.apply(&mut self.settings);
+                    change.setting().name
+                }
+                Control::Style(name) => {
+                    self.style = Some(Arc::clone(name));
+                    "style"
+                }
+                _ => continue,
+            };
+            if let Control::Set(_) = what
+                && changed == "style"
+            {
+                self.style = None;
+            }
+            for (setting, place) in SETTINGS.iter().zip(&mut self.sources) {
+                // One setting may move others: `temperature` sets all four.
+                if setting.name == changed || setting.value(&before) != setting.value(&self.settings) {
+                    *place = source.clone();
+                }
+            }
+        }
+        self
+    }
+
+    /// Each setting's name, its value in words, and where it comes from.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, String, &Source)> {
+        SETTINGS.iter().zip(&self.sources).map(|(setting, source)| {
+            let value = match &self.style {
+                Some(style) if setting.name == "style" => style.to_string(),
+                _ => setting.show(setting.value(&self.settings)),
+            };
+            (setting.name, value, source)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(line: &str, flag: &str) -> Sourced<Control> {
+        Sourced { what: Control::parse(line).expect("known"), source: Source::Flag(flag.to_owned()) }
+    }
+
+    fn row(effective: &Effective, name: &str) -> (String, String) {
+        let (_, value, source) = effective.rows().find(|row| row.0 == name).expect("known");
+        (value, source.to_string())
+    }
+
+    #[test]
+    fn the_last_word_counts_and_says_whose_it_is() {
+        let effective = Effective::default().with(&[
+            given("patience 2", "first"),
+            given("key-temperature 0.5", "first"),
+            given("temperature 0.8", "second"),
+            given("style folk", "second"),
+        ]);
+        assert_eq!(row(&effective, "patience"), ("2".into(), "first".into()));
+        assert_eq!(row(&effective, "key-temperature"), ("0.8".into(), "second".into()), "all four");
+        assert_eq!(row(&effective, "style"), ("folk".into(), "second".into()));
+        assert_eq!(row(&effective, "memory"), ("1".into(), "default".into()));
+        let effective = effective.with(&[given("style 0", "third")]);
+        assert_eq!(row(&effective, "style"), ("0".into(), "third".into()));
+    }
+}
