@@ -26,9 +26,12 @@ pub enum Control {
     Model(u8),
 }
 
-/// Things that are asked for by one word.
-const WORDS: [(&str, Control); 3] =
-    [("hand-over", Control::HandOver), ("take-back", Control::TakeBack), ("panic", Control::Panic)];
+/// Things that are asked for by one word, what they do, and what they are.
+pub const WORDS: &[(&str, &str, Control)] = &[
+    ("hand-over", "the answer begins at once", Control::HandOver),
+    ("take-back", "the answer ends, and there is none until you have played", Control::TakeBack),
+    ("panic", "silence everything at once", Control::Panic),
+];
 
 /// Why something cannot be asked for.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl Control {
     pub fn parse(line: &str) -> Result<Self, ControlError> {
         let mut words = line.split([' ', '=', '\t']).filter(|word| !word.is_empty());
         let name = words.next().unwrap_or_default();
-        if let Some((_, control)) = WORDS.iter().find(|(word, _)| *word == name) {
+        if let Some((.., control)) = WORDS.iter().find(|(word, ..)| *word == name) {
             return Ok(control.clone());
         }
         let value = Some(words.collect::<Vec<_>>().join(" ")).filter(|value| !value.is_empty());
@@ -86,7 +89,7 @@ impl Control {
 fn with_words(error: SettingError, name: &str) -> SettingError {
     match error {
         SettingError::Unknown { name: wanted, nearest: setting } => {
-            let all = WORDS.iter().map(|(word, _)| *word).chain([setting, "model"]);
+            let all = WORDS.iter().map(|(word, ..)| *word).chain([setting, "model"]);
             SettingError::Unknown { name: wanted, nearest: nearest(name, all).unwrap_or(setting) }
         }
         other => other,
@@ -101,7 +104,7 @@ impl fmt::Display for Control {
             Self::Style(name) => write!(f, "style {name}"),
             Self::Model(number) => write!(f, "model {number}"),
             word => {
-                let name = WORDS.iter().find(|(_, control)| control == word).map_or("", |(name, _)| name);
+                let name = WORDS.iter().find(|(.., control)| control == word).map_or("", |(name, ..)| name);
                 f.write_str(name)
             }
         }

@@ -23,6 +23,7 @@
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
 //! - [`session`], [`shelf`]: queues and threads of a live session, and the models that it may change to
 //! - [`sight`]: what can be watched, and how it reaches everyone who watches
+//! - [`surface`]: control and sight from outside: OSC
 //! - [`offline`]: a session under virtual time
 //! - [`memory`]: what this session has taught, blended into the model's opinion
 //! - [`markov`]: the rival of the LSTM, notes after what came before them
@@ -66,6 +67,7 @@ pub mod shelf;
 pub mod sight;
 pub mod song_folder;
 pub mod status;
+pub mod surface;
 pub mod take;
 pub mod thru;
 pub mod time;

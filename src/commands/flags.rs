@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::osc_flags::OscFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
 use crate::model::EngineChoice;
@@ -56,7 +57,7 @@ Exit codes: 0 done, 1 failed, 2 wrong flags or configuration, 3 model, 4 engine,
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Listen and answer, live, and record both voices
-    Jam(JamFlags),
+    Jam(Box<JamFlags>),
     /// Write a continuation to a MIDI file, without playing it
     Generate(GenerateFlags),
     /// Play a recorded session again, to the byte, and say whether it came out as it was played
@@ -64,7 +65,7 @@ pub(super) enum Command {
     /// Write a commented configuration file
     Init(InitFlags),
     /// List what can be set and asked for while it plays
-    Settings,
+    Settings(SettingsFlags),
     /// List the MIDI ports there are
     Ports(PortsFlags),
     /// Say what a model file holds and how fast it runs here
@@ -202,6 +203,9 @@ pub(super) struct JamFlags {
     #[arg(long)]
     pub no_session: bool,
 
+    #[command(flatten)]
+    pub osc: OscFlags,
+
     /// Print what happens, the plan too, as JSON lines
     #[arg(long, conflicts_with = "virtual_time")]
     pub json: bool,
@@ -271,6 +275,13 @@ pub(super) struct ReplayFlags {
     /// End with exit code 9 when the plan is not the same as it was played, or the session file is not whole
     #[arg(long)]
     pub check: bool,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct SettingsFlags {
+    /// The OSC addresses instead: what can be sent to `jam --osc`, and what it tells
+    #[arg(long)]
+    pub osc: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -422,6 +433,10 @@ mod tests {
             &["jam", "--backend", "usb"],
             &["jam", "--offset-ms", "-900"],
             &["jam", "--connect-to", "FLUID@-900ms"],
+            &["jam", "--osc", "everywhere"],
+            &["jam", "--osc", "70000"],
+            &["jam", "--osc-to", "lights"],
+            &["jam", "--osc-to", "lights:0"],
             &["eval", "model.onnx"],
             &["eval", "model.onnx", "songs", "--training-notes", "3"],
             &["eval", "model.onnx", "songs", "--memory", "1.5"],

@@ -31,6 +31,7 @@ use crate::session_file::{Header, Lines};
 use crate::settings::{Mode, Settings};
 use crate::sight::Sight;
 use crate::status::Status;
+use crate::surface::osc::{Osc, OscSettings};
 use crate::take::Take;
 use crate::time::{Clock, SessionDuration, SessionTime};
 
@@ -215,6 +216,7 @@ impl Jam<'_> {
             input = Some(messages(&events));
             self.settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
         }
+        let osc = flags.osc.settings()?;
         let clock = Clock::new();
         let header = header(flags, self.settings, &loaded);
         let ensemble = Ensemble::new(loaded.model, header.opening())?;
@@ -222,6 +224,7 @@ impl Jam<'_> {
         let mut session = LiveSession::start(live, clock, ensemble, library(flags))?;
         let mut watcher = session.feed.watch();
         take_lines(session.controller());
+        let osc = osc.map(|settings| open_osc(&settings, &session)).transpose()?;
         self.announce(&session, input.is_some());
 
         let mut until = flags.seconds.map(|seconds| session.now() + SessionDuration::from_seconds(seconds));
@@ -263,6 +266,11 @@ impl Jam<'_> {
             thread::sleep(DRAW_EVERY);
         }
         line.close();
+        if let Some(osc) = osc {
+            let counts = Arc::clone(&osc.counts);
+            drop(osc);
+            say(counts);
+        }
         self.close(session)
     }
 
@@ -316,6 +324,29 @@ impl Jam<'_> {
             watching::print_figures(&report);
         }
     }
+}
+
+/// Opens OSC and says where.
+fn open_osc(settings: &OscSettings, session: &LiveSession) -> Result<Osc, Failure> {
+    let opened = Osc::start(settings, session.feed.clone(), session.controller(), Arc::clone(&session.status));
+    let osc = opened.map_err(|why| match settings.listen {
+        Some(address) => {
+            Failure::new(Exit::Port, format!("OSC cannot be opened on {address}: {why}; name another port with --osc"))
+        }
+        None => Failure::new(Exit::Port, format!("OSC cannot be sent: {why}")),
+    })?;
+    if let Some(address) = osc.address {
+        let who = if address.ip().is_loopback() {
+            "this machine"
+        } else {
+            "whoever reaches this address, without a password"
+        };
+        say(format_args!("OSC: {address}, open to {who}"));
+    }
+    for to in &settings.to {
+        say(format_args!("OSC: tells {to}"));
+    }
+    Ok(osc)
 }
 
 /// One line that is drawn over and over on a terminal; elsewhere, a line for each change of turn.

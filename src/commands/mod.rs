@@ -9,6 +9,7 @@ mod hang_up;
 mod init;
 mod jam;
 mod model;
+mod osc_flags;
 mod ports;
 mod replay;
 mod settings;
@@ -164,7 +165,7 @@ fn obey(command: Command, config: &Config) -> Result<(), Failure> {
         Command::Generate(flags) => generate::run(&flags, config),
         Command::Replay(flags) => replay::run(&flags),
         Command::Init(flags) => init::run(&flags),
-        Command::Settings => settings::run(),
+        Command::Settings(flags) => settings::run(flags),
         Command::Ports(flags) => ports::run(flags),
         Command::Model(flags) => model::run(&flags),
         Command::Eval(flags) => eval::run(&flags),

@@ -1,9 +1,16 @@
 //! `antiphon settings`: what can be set and asked for while it plays.
 
+use super::flags::SettingsFlags;
 use super::{Failure, print_line};
+use crate::control::WORDS;
 use crate::settings::SETTINGS;
+use crate::surface::osc::Listing;
 
-pub(super) fn run() -> Result<(), Failure> {
+pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
+    if flags.osc {
+        print_line(Listing.to_string().trim_end());
+        return Ok(());
+    }
     print_line(format_args!(
         "Given with --set NAME=VALUE, typed as a line while it plays, or moved by a knob (--map cc20=NAME):\n"
     ));
@@ -12,13 +19,10 @@ pub(super) fn run() -> Result<(), Failure> {
         print_line(format_args!("{:22} {} [default: {}]\n", "", setting.values, setting.show(setting.default)));
     }
     print_line(format_args!("Asked for by a line typed or a message mapped (--map cc66=hand-over):\n"));
-    for (word, about) in [
-        ("hand-over", "the answer begins at once"),
-        ("take-back", "the answer ends, and there is none until you have played"),
-        ("panic", "silence everything at once"),
-        ("model N", "the model of this number takes over at the next phrase; 1 is --model, read anew (so does SIGHUP)"),
-    ] {
+    for (word, about, _) in WORDS {
         print_line(format_args!("{word:22} {about}"));
     }
+    let model = "the model of this number takes over at the next phrase; 1 is --model, read anew (so does SIGHUP)";
+    print_line(format_args!("{:22} {model}", "model N"));
     Ok(())
 }

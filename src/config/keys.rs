@@ -24,6 +24,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("connect-to", "FLUID@-20ms"),
     ("model", "models/antiphon.onnx"),
     ("more-model", "models/antiphon.onnx"),
+    ("osc-to", "192.168.1.20:9000"),
     ("seed", "7"),
 ];
 

@@ -282,6 +282,12 @@ impl Setting {
     }
 }
 
+impl PartialEq for Setting {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
@@ -319,7 +325,7 @@ impl Change {
 
 impl PartialEq for Change {
     fn eq(&self, other: &Self) -> bool {
-        self.setting.name == other.setting.name && self.value == other.value
+        self.setting == other.setting && self.value == other.value
     }
 }
 

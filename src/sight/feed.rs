@@ -44,13 +44,18 @@ impl Feed {
         let passed_on = feed.clone();
         thread::Builder::new().name("feed".into()).spawn(move || {
             for sight in shown {
-                let mut shared = passed_on.lock();
-                shared.view.take_in(&sight);
-                // Nobody watches: nothing is lost.
-                let _ = shared.sights.send(sight);
+                passed_on.show(sight);
             }
         })?;
         Ok(feed)
+    }
+
+    /// Shows something to all who watch now.
+    pub fn show(&self, sight: Sight) {
+        let mut shared = self.lock();
+        shared.view.take_in(&sight);
+        // Nobody watches: nothing is lost.
+        let _ = shared.sights.send(sight);
     }
 
     /// Begins to watch.

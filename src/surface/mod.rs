@@ -1,0 +1,3 @@
+//! Control and sight from outside: what other programs and people far from the keyboard see and ask for.
+
+pub mod osc;
