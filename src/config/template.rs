@@ -33,10 +33,7 @@ pub fn template(keys: &Keys) -> String {
         let _ = writeln!(text, "#{} = {}", key.name, value(key));
     }
     text.push('\n');
-    prose(
-        &mut text,
-        "What can also be changed while it plays. kill -HUP makes a running antiphon read this file again.",
-    );
+    prose(&mut text, "What can also be changed while it plays. This file is read at the start alone.");
     text.push_str("[settings]\n");
     for setting in SETTINGS {
         text.push('\n');
