@@ -23,7 +23,7 @@
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
 //! - [`session`], [`shelf`]: queues and threads of a live session, and the models that it may change to
 //! - [`sight`]: what can be watched, and how it reaches everyone who watches
-//! - [`surface`]: control and sight from outside: OSC
+//! - [`surface`]: control and sight from outside: OSC, the page and its HTTP API
 //! - [`offline`]: a session under virtual time
 //! - [`memory`]: what this session has taught, blended into the model's opinion
 //! - [`markov`]: the rival of the LSTM, notes after what came before them

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::http_flags::HttpFlags;
 use super::osc_flags::OscFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
@@ -205,6 +206,9 @@ pub(super) struct JamFlags {
 
     #[command(flatten)]
     pub osc: OscFlags,
+
+    #[command(flatten)]
+    pub http: HttpFlags,
 
     /// Print what happens, the plan too, as JSON lines
     #[arg(long, conflicts_with = "virtual_time")]

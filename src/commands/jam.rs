@@ -31,6 +31,7 @@ use crate::session_file::{Header, Lines};
 use crate::settings::{Mode, Settings};
 use crate::sight::Sight;
 use crate::status::Status;
+use crate::surface::http::Desk;
 use crate::surface::osc::{Osc, OscSettings};
 use crate::take::Take;
 use crate::time::{Clock, SessionDuration, SessionTime};
@@ -225,6 +226,14 @@ impl Jam<'_> {
         let mut watcher = session.feed.watch();
         take_lines(session.controller());
         let osc = osc.map(|settings| open_osc(&settings, &session)).transpose()?;
+        let _page = flags.http.open(Desk {
+            clock,
+            controller: session.controller(),
+            feed: session.feed.clone(),
+            status: Arc::clone(&session.status),
+            take: flags.playing.out.clone(),
+            ports: [session.listening.clone(), session.sending.clone()],
+        })?;
         self.announce(&session, input.is_some());
 
         let mut until = flags.seconds.map(|seconds| session.now() + SessionDuration::from_seconds(seconds));

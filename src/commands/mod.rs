@@ -6,6 +6,7 @@ mod eval;
 mod flags;
 mod generate;
 mod hang_up;
+mod http_flags;
 mod init;
 mod jam;
 mod model;

@@ -1,0 +1,63 @@
+//! Flags for the page and the HTTP API.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::Args;
+
+use super::{Exit, Failure, say};
+use crate::surface::http::{Access, Desk, Server, Token, USUAL_PORT};
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct HttpFlags {
+    /// Serve the page and the HTTP API here: PORT for this machine alone, ADDR:PORT for those who reach that address and
+    /// have the token; port 0 takes any [default: 7272, or none if it is taken]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address, env = "ANTIPHON_HTTP")]
+    pub http: Option<SocketAddr>,
+
+    /// Serve no page
+    #[arg(long, conflicts_with = "http")]
+    pub no_http: bool,
+
+    /// What opens the page from other machines, 8 or more letters and digits [default: beyond this machine a new one each time]
+    #[arg(long, value_name = "SECRET", value_parser = Token::parse, env = "ANTIPHON_TOKEN", hide_env_values = true)]
+    pub token: Option<Token>,
+}
+
+impl HttpFlags {
+    /// Opens the server and says where.
+    ///
+    /// # Errors
+    /// When the address that was asked for cannot be had. Without the usual one the music goes on.
+    pub(super) fn open(&self, desk: Desk) -> Result<Option<Server>, Failure> {
+        if self.no_http {
+            return Ok(None);
+        }
+        let address = self.http.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), USUAL_PORT));
+        let access = Access::to(address, self.token.clone())?;
+        let token = match &access {
+            Access::Token(token) => format!("/?token={}", token.as_str()),
+            Access::ThisMachine => String::new(),
+        };
+        match Server::start(address, access, desk) {
+            Ok(server) => {
+                say(format_args!("page: http://{}{token}", server.address));
+                Ok(Some(server))
+            }
+            Err(why) if self.http.is_none() => {
+                say(format_args!("page: none ({address}: {why}); --http PORT names another place"));
+                Ok(None)
+            }
+            Err(why) => Err(Failure::new(
+                Exit::Port,
+                format!("the page cannot be served at {address}: {why}; name another place with --http"),
+            )),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    text.parse().map_err(|_| "expected a port, or an address and a port such as 0.0.0.0:7272 or [::]:7272".into())
+}

@@ -1,0 +1,100 @@
+//! State, settings, controls and figures as JSON.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Desk;
+use crate::control::{Control, ControlError};
+use crate::figures::Report;
+use crate::settings::{SETTINGS, Setting, SettingError, Values};
+use crate::time::SessionTime;
+
+/// Seconds since the session began.
+pub(super) fn now(desk: &Desk) -> f64 {
+    desk.clock.now().since(SessionTime::ZERO).as_seconds()
+}
+
+/// How things stand: the view, the ports, what was heard and played.
+pub(super) fn how_things_stand(desk: &Desk) -> Value {
+    let mut state = desk.feed.view().to_json();
+    let [human, ai] = desk.status.notes();
+    let [listening, sending] = &desk.ports;
+    state["now"] = json!(now(desk));
+    state["version"] = json!(env!("CARGO_PKG_VERSION"));
+    state["notes"] = json!({ "human": human, "ai": ai });
+    state["ports"] = json!({ "listening": listening, "sending": sending });
+    state["take"] = json!(crate::song_folder::name(&desk.take));
+    state["losses"] = json!(desk.status.losses());
+    state
+}
+
+pub(super) async fn state(State(desk): State<Desk>) -> Json<Value> {
+    Json(how_things_stand(&desk))
+}
+
+/// Every setting with what it takes and what it is now.
+pub(super) async fn settings(State(desk): State<Desk>) -> Json<Value> {
+    let settings = desk.feed.view().settings;
+    let described = SETTINGS.iter().map(|setting| {
+        let (low, high) = setting.range();
+        let (kind, unit, choices) = match setting.values {
+            Values::Number { unit, .. } => ("number", unit, None),
+            Values::Whole { unit, .. } => ("whole", unit, None),
+            Values::Choice(names) => ("choice", "", Some(names)),
+        };
+        json!({
+            "name": setting.name, "about": setting.about, "kind": kind, "unit": unit, "low": low, "high": high,
+            "choices": choices, "default": setting.show(setting.default),
+            "value": setting.show(setting.value(&settings)),
+        })
+    });
+    Json(described.collect())
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewValue {
+    value: Value,
+}
+
+type Answer = Result<StatusCode, (StatusCode, String)>;
+
+/// A wrong name is not found, a wrong value unprocessable; each with a sentence.
+fn refusal(error: &ControlError) -> (StatusCode, String) {
+    let unknown = matches!(error, ControlError::Setting(SettingError::Unknown { .. }));
+    let status = if unknown { StatusCode::NOT_FOUND } else { StatusCode::UNPROCESSABLE_ENTITY };
+    (status, format!("{error}\n"))
+}
+
+/// Sets one setting; the value as it is typed, or as a number.
+pub(super) async fn set(
+    State(desk): State<Desk>,
+    Path(name): Path<String>,
+    Json(NewValue { value }): Json<NewValue>,
+) -> Answer {
+    Setting::find(&name).map_err(|error| refusal(&error.into()))?;
+    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    ask(&desk, &format!("{name}={value}"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Line {
+    control: String,
+}
+
+/// Asks for what a line says, as if it was typed.
+pub(super) async fn control(State(desk): State<Desk>, Json(line): Json<Line>) -> Answer {
+    ask(&desk, line.control.trim())
+}
+
+fn ask(desk: &Desk, line: &str) -> Answer {
+    let control = Control::parse(line).map_err(|error| refusal(&error))?;
+    desk.controller.ask(control);
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub(super) async fn figures(State(desk): State<Desk>) -> Json<Report> {
+    Json(Report::new(&desk.status))
+}

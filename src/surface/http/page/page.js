@@ -1,0 +1,224 @@
+// The page: keeps the connection, shows how things stand, asks for what is wanted.
+import { Roll } from "./roll.js";
+
+const find = (id) => document.getElementById(id);
+const token = new URLSearchParams(location.search).get("token");
+const withToken = (path) => (token ? `${path}?token=${encodeURIComponent(token)}` : path);
+const roll = new Roll(find("roll"));
+const notes = { human: 0, ai: 0 };
+
+const TURNS = { human: "You play", ai: "Antiphon answers", both: "You play together" };
+const GROUPS = [
+  ["Turns", ["mode", "barge-in", "players", "patience", "patience-floor", "patience-ceiling", "answer-seconds"]],
+  ["Manner", ["style", "temperature", "shift-temperature", "key-temperature", "duration-temperature", "velocity-temperature", "top-p", "min-p", "memory", "repetition-guard"]],
+  ["Limits", ["scale", "scale-root", "lowest-key", "highest-key", "polyphony", "density", "softest", "loudest", "velocity-curve", "longest-note"]],
+  ["Clock", ["begin-on", "snap", "snap-per-beat", "beats-per-bar"]],
+];
+
+function make(name, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+}
+
+function complain(sentence) {
+  find("trouble").textContent = sentence;
+  find("trouble").hidden = !sentence;
+}
+
+async function ask(method, path, body) {
+  try {
+    const answer = await fetch(withToken(path), {
+      method, headers: body ? { "content-type": "application/json" } : {}, body: body && JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
+    complain("");
+    return answer;
+  } catch (error) {
+    complain(error.message);
+    return null;
+  }
+}
+
+const control = (line) => ask("POST", "api/control", { control: line });
+
+// --- settings ---
+const settings = new Map();
+let styles = [];
+
+function showValue(name, value) {
+  const row = settings.get(name);
+  if (!row || row.input === document.activeElement && row.dragging) return;
+  row.value = value;
+  if (row.input.type === "range") row.input.value = toSlider(row, Number(value)); else row.input.value = value;
+  row.output.textContent = row.unit && row.input.type === "range" ? `${value} ${row.unit}` : row.input.type === "range" ? value : "";
+  const changed = value !== row.fallback;
+  row.name.classList.toggle("changed", changed);
+  row.reset.disabled = !changed;
+}
+
+// Ranges that span decades get a slider that feels even.
+const isWide = (row) => row.kind === "number" && row.low > 0 && row.high / row.low >= 100;
+const toSlider = (row, value) => (isWide(row) ? (1000 * Math.log(value / row.low)) / Math.log(row.high / row.low) : value);
+function fromSlider(row, place) {
+  if (!isWide(row)) return String(Number(Number(place).toFixed(4)));
+  return String(Number((row.low * (row.high / row.low) ** (place / 1000)).toPrecision(3)));
+}
+
+function settingRow(described) {
+  const row = { ...described, fallback: described.default, dragging: false };
+  const id = `setting-${row.name}`;
+  row.key = described.name;
+  row.output = make("output", { htmlFor: id });
+  if (row.kind === "choice" || row.key === "style") {
+    const choices = row.key === "style" ? styles.map((name, index) => [String(index), name]) : row.choices.map((name) => [name, name]);
+    row.input = make("select", { id }, ...choices.map(([value, text]) => make("option", { value, textContent: text })));
+    row.input.addEventListener("change", () => ask("POST", `api/settings/${row.key}`, { value: row.input.value }));
+  } else {
+    const wide = isWide(row), whole = row.kind === "whole";
+    row.input = make("input", { type: "range", id, min: wide ? 0 : row.low, max: wide ? 1000 : row.high, step: whole ? 1 : wide ? 1 : (row.high - row.low) / 200 });
+    let waiting = false;
+    row.input.addEventListener("input", () => {
+      row.dragging = true;
+      row.output.textContent = `${fromSlider(row, row.input.value)} ${row.unit}`;
+      if (waiting) return;
+      waiting = true;
+      setTimeout(() => { waiting = false; ask("POST", `api/settings/${row.key}`, { value: fromSlider(row, row.input.value) }); }, 60);
+    });
+    row.input.addEventListener("change", () => { row.dragging = false; });
+  }
+  row.reset = make("button", { className: "small", type: "button", textContent: "Reset", ariaLabel: `Reset ${row.key} to ${row.fallback}` });
+  row.reset.addEventListener("click", () => ask("POST", `api/settings/${row.key}`, { value: row.fallback }));
+  row.name = make("span", { textContent: row.key.replaceAll("-", " ") });
+  const about = make("p", { id: `${id}-about`, textContent: described.about });
+  row.input.setAttribute("aria-describedby", about.id);
+  settings.set(row.key, row);
+  return make("div", { className: "setting" }, make("label", { htmlFor: id }, row.name, row.output), row.input, row.reset, about);
+}
+
+async function buildSettings() {
+  const answer = await ask("GET", "api/settings");
+  if (!answer) return;
+  const described = await answer.json(), known = new Set(GROUPS.flatMap(([, names]) => names));
+  const groups = [...GROUPS, ["More", described.map((row) => row.name).filter((name) => !known.has(name))]];
+  const open = new Set([...document.querySelectorAll("#settings details[open]")].map((group) => group.dataset.group));
+  settings.clear();
+  find("settings").replaceChildren(...groups.map(([title, names], index) => {
+    const rows = names.map((name) => described.find((row) => row.name === name)).filter(Boolean).map(settingRow);
+    const group = make("details", { open: open.size ? open.has(title) : index === 0 }, make("summary", { textContent: title }), ...rows);
+    group.dataset.group = title;
+    return group;
+  }));
+  for (const { name, value } of described) showValue(name, value);
+}
+
+// --- meters ---
+function showFigures({ figures, losses }) {
+  const ms = (us) => `${(us / 1000).toFixed(us < 1000 ? 3 : 1)} ms`;
+  const left = figures.notes.on_time + figures.notes.late + figures.notes.missed;
+  const rate = left ? `${((100 * figures.notes.on_time) / left).toFixed(2)} %` : "–";
+  const rows = [
+    ["Notes on time (within 1 ms)", rate],
+    ["Planned to sent, p99", ms(figures.planned_to_sent.p99_us)],
+    ["First note of an answer, p99", ms(figures.first_note.p99_us)],
+    ["Your note to silence, p99", ms(figures.barge_in.p99_us)],
+    ["Choosing a note, p99", ms(figures.note_sampled.p99_us)],
+    ["Plan revised, p99", ms(figures.plan_revised.p99_us)],
+    ["Plan ran dry", String(figures.notes.plan_ran_dry)],
+    ["Lost", losses || "nothing"],
+  ];
+  find("meters").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
+}
+
+// --- takes ---
+async function listTakes() {
+  const answer = await ask("GET", "api/takes");
+  if (!answer) return;
+  const takes = await answer.json();
+  find("takes").replaceChildren(...takes.map((take) => {
+    const length = Math.round(take.milliseconds / 1000);
+    const about = `${take.notes} notes, ${Math.floor(length / 60)}:${String(length % 60).padStart(2, "0")}, ${new Date(take.modified * 1000).toLocaleString()}`;
+    const path = `api/takes/${encodeURIComponent(take.name)}`;
+    const link = make("a", { href: withToken(path), textContent: take.name });
+    const item = make("li", {}, make("span", {}, link, make("small", { textContent: take.recording ? `${about}, being recorded` : about })));
+    if (!take.recording) {
+      const remove = make("button", { className: "small danger", type: "button", textContent: "Delete", ariaLabel: `Delete ${take.name}` });
+      remove.addEventListener("click", async () => {
+        if (confirm(`Delete ${take.name}? It cannot be brought back.`) && await ask("DELETE", path)) listTakes();
+      });
+      item.append(remove);
+    }
+    return item;
+  }));
+}
+
+// --- what happens ---
+function showTurn(turn) {
+  document.body.dataset.turn = turn;
+  find("turn").textContent = TURNS[turn] ?? turn;
+}
+
+function showState(state) {
+  roll.forget();
+  roll.tellTime(state.now);
+  styles = state.styles;
+  Object.assign(notes, state.notes);
+  showTurn(state.turn);
+  const { listening, sending } = state.ports;
+  const rows = [["Listening to", listening.join(", ") || "no port"], ["Answering on", sending.join(", ") || "no port"], ["Model", state.model], ["Recording to", state.take]];
+  find("ports").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
+  buildSettings();
+  listTakes();
+}
+
+function show(sight) {
+  switch (sight.event) {
+    case "human_on": roll.on("human", sight); notes.human += 1; break;
+    case "human_off": roll.off("human", sight); break;
+    case "ai_on": roll.on("ai", sight); notes.ai += 1; break;
+    case "ai_off": roll.off("ai", sight); break;
+    case "planned": roll.plan(sight); break;
+    case "forgotten": roll.drop(sight); break;
+    case "turn": showTurn(sight.turn); break;
+    case "trouble": complain(sight.why); break;
+    case "model": find("ports").children[5].textContent = sight.model; styles = sight.styles; buildSettings(); break;
+    case "control": {
+      const [name, ...value] = sight.control.split(" ");
+      if (name === "style" && settings.has("style") && styles.includes(value.join(" "))) showValue("style", String(styles.indexOf(value.join(" "))));
+      else if (settings.has(name)) showValue(name, value.join(" "));
+      break;
+    }
+  }
+}
+
+// --- the connection ---
+let wait = 250;
+
+function connect() {
+  const socket = new WebSocket(withToken(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`));
+  socket.addEventListener("open", () => { wait = 250; document.body.dataset.link = "up"; find("link").textContent = "connected"; });
+  socket.addEventListener("message", ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.event === "state") return showState(message);
+    roll.tellTime(message.now);
+    message.sights.forEach(show);
+    find("counts").textContent = `${notes.human} of yours, ${notes.ai} of Antiphon's`;
+    if (message.figures) showFigures(message);
+  });
+  socket.addEventListener("close", () => {
+    document.body.dataset.link = "down";
+    find("turn").textContent = "not connected";
+    find("link").textContent = "Antiphon cannot be reached; trying again";
+    setTimeout(connect, wait);
+    wait = Math.min(2 * wait, 4000);
+  });
+}
+
+document.querySelectorAll("[data-control]").forEach((button) => button.addEventListener("click", () => control(button.dataset.control)));
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, select, textarea"), key = event.key.toLowerCase();
+  const line = { h: "hand-over", t: "take-back", p: "panic" }[key];
+  if (line && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat) control(line);
+});
+setInterval(() => { if (document.body.dataset.link === "up" && !document.hidden) listTakes(); }, 15000);
+connect();
