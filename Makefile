@@ -16,7 +16,7 @@ SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .c
 ARGS =
 SECONDS = 60
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-alsa bench-live train train-shared \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa bench-live train train-shared \
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
@@ -49,6 +49,9 @@ test-cargo: setup checkout ## unit and integration tests, the one on a JACK serv
 
 test-jack: setup checkout ## only the session on a JACK server, with its figures
 	cargo test $(CARGO_FLAGS) --test jack_session -- --nocapture
+
+test-browser: setup-test checkout ## only the page in headless Chromium, with its figures; PICTURES=FOLDER keeps screenshots
+	$(if $(PICTURES),ANTIPHON_PICTURES='$(abspath $(PICTURES))') cargo test $(CARGO_FLAGS) --test browser -- --nocapture
 
 test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx

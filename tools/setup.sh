@@ -112,6 +112,8 @@ install "JACK and PipeWire ports" libjack-jackd2-dev || say "left out: JACK and 
 
 if [ $for_tests = yes ]; then
     install "the JACK test" jackd2 || say "left out: the test on a JACK server"
+    install "the test of the page in a browser" chromium chromium-driver ||
+        say "left out: the test of the page in a browser"
     install "checks by other programs" midicsv abcmidi || say "left out: the checks with midicsv and abc2midi"
     install "OSC spoken by liblo" liblo-tools || say "left out: OSC spoken by another implementation"
     install "checking the scripts" shellcheck || say "left out: shellcheck"

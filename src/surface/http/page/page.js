@@ -117,17 +117,19 @@ function showFigures({ figures, losses }) {
   const ms = (us) => `${(us / 1000).toFixed(us < 1000 ? 3 : 1)} ms`;
   const left = figures.notes.on_time + figures.notes.late + figures.notes.missed;
   const rate = left ? `${((100 * figures.notes.on_time) / left).toFixed(2)} %` : "–";
+  const p99 = (spread) => (spread.count ? ms(spread.p99_us) : "–");
+  const onTime = make("meter", { min: 0, max: 1, low: 0.99, high: 0.999, optimum: 1, value: left ? figures.notes.on_time / left : 0, ariaLabel: "Share of notes on time" });
   const rows = [
-    ["Notes on time (within 1 ms)", rate],
-    ["Planned to sent, p99", ms(figures.planned_to_sent.p99_us)],
-    ["First note of an answer, p99", ms(figures.first_note.p99_us)],
-    ["Your note to silence, p99", ms(figures.barge_in.p99_us)],
-    ["Choosing a note, p99", ms(figures.note_sampled.p99_us)],
-    ["Plan revised, p99", ms(figures.plan_revised.p99_us)],
+    ["Notes on time (within 1 ms)", make("span", { className: "rate" }, ...(left ? [onTime] : []), rate)],
+    ["Planned to sent, p99", p99(figures.planned_to_sent)],
+    ["First note of an answer, p99", p99(figures.first_note)],
+    ["Your note to silence, p99", p99(figures.barge_in)],
+    ["Choosing a note, p99", p99(figures.note_sampled)],
+    ["Plan revised, p99", p99(figures.plan_revised)],
     ["Plan ran dry", String(figures.notes.plan_ran_dry)],
     ["Lost", losses || "nothing"],
   ];
-  find("meters").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
+  find("meters").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", {}, value)]));
 }
 
 // --- takes ---

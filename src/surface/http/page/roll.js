@@ -2,6 +2,9 @@
 
 const PAST = 8, AHEAD = 2.5;
 
+// Black keys of an octave.
+const BLACK = new Set([1, 3, 6, 8, 10]);
+
 export class Roll {
   constructor(canvas) {
     this.canvas = canvas;
@@ -72,19 +75,42 @@ export class Roll {
     const [low, high] = this.range, row = height / (high - low);
     const x = (time) => ((time - now + PAST) / (PAST + AHEAD)) * width;
     const y = (key) => height - (key - low + 1) * row;
+    // The keyboard behind the notes: black keys as bands, a line under each C.
     pen.fillStyle = colours.line;
+    pen.globalAlpha = 0.28;
+    for (let key = low; key < high; key += 1) if (BLACK.has(key % 12)) pen.fillRect(0, y(key), width, row);
+    pen.globalAlpha = 1;
     for (let key = low; key <= high; key += 12) pen.fillRect(0, Math.round(y(key - 1)), width, 1);
     pen.fillStyle = colours.soft;
     pen.font = "11px system-ui, sans-serif";
     for (let key = low; key < high; key += 12) pen.fillText(`C${key / 12 - 1}`, 4, y(key) + row - 3);
-    const bar = (note, end, colour, strength) => {
-      pen.globalAlpha = strength; pen.fillStyle = colour;
-      pen.fillRect(x(note.onset), y(note.key) + 0.5, Math.max(3, x(end) - x(note.onset)), Math.max(3, row - 1));
+    const shape = (note, end) => {
+      const left = x(note.onset), tall = Math.max(3, row - 1), wide = Math.max(3, x(end) - left);
+      pen.beginPath();
+      pen.roundRect(left, y(note.key) + 0.5, wide, tall, Math.min(3, tall / 2, wide / 2));
     };
+    // The plan is a ghost: an outline that the answer will fill.
+    pen.lineWidth = 1.5;
     for (const plan of this.planned) {
-      bar(plan, plan.onset + plan.duration, colours.plan, 0.55 + 0.45 * (plan.velocity / 127));
+      shape(plan, plan.onset + plan.duration);
+      pen.globalAlpha = 0.35; pen.fillStyle = colours.plan; pen.fill();
+      pen.globalAlpha = 1; pen.strokeStyle = colours.plan; pen.stroke();
     }
-    for (const note of this.notes) bar(note, note.end ?? now, colours[note.voice], 0.5 + 0.5 * (note.velocity / 127));
+    for (const note of this.notes) {
+      shape(note, note.end ?? now);
+      pen.globalAlpha = note.end === null ? 1 : 0.45 + 0.55 * (note.velocity / 127);
+      pen.fillStyle = colours[note.voice];
+      pen.fill();
+    }
+    // What sounds now is marked on the line, so that it is seen from across the stage.
+    pen.globalAlpha = 1;
+    for (const note of this.notes) {
+      if (note.end !== null) continue;
+      pen.fillStyle = colours[note.voice];
+      pen.beginPath();
+      pen.arc(x(now), y(note.key) + row / 2, Math.max(4, Math.min(9, row * 0.7)), 0, 2 * Math.PI);
+      pen.fill();
+    }
     pen.globalAlpha = 1;
     pen.fillStyle = colours.text;
     pen.fillRect(x(now), 0, 1.5, height);
