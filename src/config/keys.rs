@@ -22,10 +22,12 @@ const ONLY_TYPED: &[&str] =
 const EXAMPLES: &[(&str, &str)] = &[
     ("connect-from", "Keystation"),
     ("connect-to", "FLUID@-20ms"),
+    ("http", "0.0.0.0:7272"),
     ("model", "models/antiphon.onnx"),
     ("more-model", "models/antiphon.onnx"),
     ("osc-to", "192.168.1.20:9000"),
     ("seed", "7"),
+    ("token", "play-it-again"),
 ];
 
 /// What a key takes.
