@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use jiff::{Timestamp, tz::TimeZone};
 use session_log::SessionLog;
 use thiserror::Error;
@@ -177,7 +177,25 @@ pub struct Recorder {
     /// The earlier take of the same name, which was moved here.
     pub moved_aside: Option<PathBuf>,
     stop: Sender<()>,
+    /// Nothing comes here; it closes when the thread has ended.
+    ended: Receiver<()>,
     thread: Option<JoinHandle<Result<Take, RecordError>>>,
+}
+
+/// Closes the take from any thread.
+#[derive(Clone)]
+pub struct Closer {
+    stop: Sender<()>,
+    ended: Receiver<()>,
+}
+
+impl Closer {
+    /// Has the recorder take in what was sent to it before and close the take. Waits no longer than that; false when it
+    /// has not been done by then.
+    pub fn close(&self, within: Duration) -> bool {
+        let _ = self.stop.try_send(());
+        matches!(self.ended.recv_timeout(within), Err(RecvTimeoutError::Disconnected))
+    }
 }
 
 impl Recorder {
@@ -200,18 +218,25 @@ impl Recorder {
         let session =
             session.map(|(header, entries)| SessionLog::create(beside(path), &header, entries)).transpose()?;
         let (stop, stopped) = crossbeam_channel::bounded(1);
+        let (at_the_end, ended) = crossbeam_channel::bounded(0);
         let path = path.to_owned();
         let thread = thread::Builder::new()
             .name("recorder".into())
             .spawn({
                 let path = path.clone();
                 move || {
+                    let _at_the_end: Sender<()> = at_the_end;
                     let _lock = lock;
                     record(&path, take, &sources, session, &stopped, &watchers, &status)
                 }
             })
             .map_err(|cause| RecordError::Unwritable { path, cause })?;
-        Ok(Self { moved_aside, stop, thread: Some(thread) })
+        Ok(Self { moved_aside, stop, ended, thread: Some(thread) })
+    }
+
+    /// A way to close the take from any thread.
+    pub fn closer(&self) -> Closer {
+        Closer { stop: self.stop.clone(), ended: self.ended.clone() }
     }
 
     /// Takes in what was sent to it before and closes the take, which it gives back.

@@ -7,6 +7,9 @@
 //! Stopped from the sources to the sinks. The ports are opened before anything is written.
 
 mod desk;
+#[cfg(test)]
+mod tests;
+mod way_out;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use desk::Desk;
 use thiserror::Error;
+pub use way_out::{WayOut, WayTaken};
 
 use crate::conductor::Action;
 use crate::control::{Control, ControlMap};
@@ -24,7 +28,9 @@ use crate::figures::{Progress, Woken};
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::player::PlayerCommand;
-use crate::ports::{self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PortError, Routing, Wiring};
+use crate::ports::{
+    self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PortError, Release, Routing, Wiring,
+};
 use crate::recorder::{RecordError, Recorder};
 use crate::session_file::Header;
 use crate::settings::Mode;
@@ -110,6 +116,7 @@ pub struct LiveSession {
     to_conductor: Sender<Cue>,
     conductor: Option<JoinHandle<Result<(), ModelError>>>,
     output: Option<Box<dyn Send>>,
+    release: Release,
     recorder: Option<Recorder>,
 }
 
@@ -134,7 +141,7 @@ impl LiveSession {
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
         let input = InputSink::new(to_conductor.clone(), Arc::clone(&controls), Arc::clone(&status));
-        let OpenPorts { system, timing, lead, listening, sending, player, inputs, output } = ports::open(
+        let OpenPorts { system, timing, lead, listening, sending, player, inputs, output, release } = ports::open(
             settings.backend,
             &settings.attachments,
             Wiring {
@@ -200,6 +207,7 @@ impl LiveSession {
             to_conductor,
             conductor: Some(conductor),
             output: Some(output),
+            release,
             recorder: Some(recorder),
         })
     }
@@ -217,6 +225,12 @@ impl LiveSession {
     /// Asks for something, as if from a control.
     pub fn controller(&self) -> Controller {
         Controller { clock: self.clock, to_conductor: self.to_conductor.clone() }
+    }
+
+    /// What an end at once must not leave undone.
+    pub fn way_out(&self) -> WayOut {
+        let recorder = self.recorder.as_ref().expect("there until the session is stopped").closer();
+        WayOut { release: Arc::clone(&self.release), recorder }
     }
 
     /// The session's time now.

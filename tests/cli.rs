@@ -167,6 +167,43 @@ fn signals_end_a_session_in_order_and_the_take_is_whole() {
 
 #[cfg(unix)]
 #[test]
+fn a_second_signal_ends_it_at_once_and_the_take_is_whole() {
+    let stage = Stage::new();
+    let session = long_session(&stage, &["--backend", "none"], std::process::Stdio::null());
+    wait_for_notes(&stage.path("AI_generated.mid"));
+    signal(&session, "INT");
+    signal(&session, "INT");
+    // The end in order may have been quicker.
+    let code = ends_with(session);
+    assert!(matches!(code, Some(0 | 130)), "{code:?}");
+    assert!(read_notes(&stage.path("AI_generated.mid")).is_ok_and(|notes| !notes.is_empty()));
+}
+
+#[test]
+fn what_it_says_is_there_as_json_lines_too() {
+    let stage = Stage::new();
+    let flags = ["jam", "--backend", "none", "--headless", "--seconds", "1", "--engine", "embedded", "--log", "json"];
+    let lines = |flags: &[&str], code: i32| -> Vec<serde_json::Value> {
+        let output = stage.antiphon(flags);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+    };
+    let said = lines(&flags, 0);
+    assert!(said.iter().all(|line| line["time"].as_str().is_some_and(|time| time.ends_with('Z'))), "{said:?}");
+    let with = |text: &str| said.iter().find(|line| line["message"].as_str().is_some_and(|said| said.contains(text)));
+    assert_eq!(with("ready:").expect("it says when it is ready")["level"], "info");
+    let figures = with("planned to sent").expect("the figures, as one line");
+    assert!(figures["figures"]["notes"]["on_time"].is_u64(), "{figures}");
+
+    let said = lines(&[&flags[..], &["--out", "no/folder.mid"]].concat(), 6);
+    let last = said.last().expect("it says why");
+    assert_eq!(last["level"], "error");
+    assert!(last["message"].as_str().is_some_and(|why| why.starts_with("cannot write no/folder.mid")), "{last}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_signal_ends_virtual_time_too() {
     let stage = Stage::new();
     let session = long_session(&stage, &["--virtual-time", "--seconds", "86400"], std::process::Stdio::null());

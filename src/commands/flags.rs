@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::exit::codes;
 use super::http_flags::HttpFlags;
+use super::log::{Log, LogFormat};
 use super::osc_flags::OscFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
@@ -17,7 +19,7 @@ use crate::ports::{Backend, Destination, Offset};
     name = "antiphon",
     version,
     about,
-    after_help = EXAMPLES,
+    after_help = EXAMPLES.to_owned() + &codes(),
     propagate_version = true,
     arg_required_else_help = true,
     args_conflicts_with_subcommands = true
@@ -52,8 +54,7 @@ Examples:
   antiphon init                             write a commented configuration file
   antiphon --check                          what counts, and where it comes from
 
-Exit codes: 0 done, 1 failed, 2 wrong flags or configuration, 3 model, 4 engine, 5 MIDI port, 6 take not written, 7 MIDI file not read,
-8 session file not read, 9 replay --check: not as it was played.";
+";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -214,6 +215,10 @@ pub(super) struct JamFlags {
     #[arg(long, conflicts_with = "virtual_time")]
     pub json: bool,
 
+    /// In which form it says what happens on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub log: LogFormat,
+
     /// Run on a virtual clock, as fast as the model allows, without MIDI ports; needs --input or --headless
     #[arg(long)]
     pub virtual_time: bool,
@@ -230,6 +235,11 @@ impl JamFlags {
         changes.extend(self.mode.iter().map(|control| typed(control, "--mode")));
         changes.extend(self.set.iter().map(|control| typed(control, "--set")));
         changes
+    }
+
+    /// How it says what happens.
+    pub fn log(&self) -> Log {
+        Log::new(self.log)
     }
 }
 

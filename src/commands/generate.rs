@@ -2,6 +2,7 @@
 
 use super::flags::GenerateFlags;
 use super::jam::tell_moved_aside;
+use super::log::Log;
 use super::model::{load, seed, settings};
 use super::{Failure, say};
 use crate::config::{Config, Effective};
@@ -58,7 +59,7 @@ pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure>
     let markers = [(begin, "Antiphon answers".to_owned())];
     let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })
         .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    tell_moved_aside(write_take(path, &bytes, None)?.as_deref());
+    tell_moved_aside(Log::default(), write_take(path, &bytes, None)?.as_deref());
     say(format_args!("{}", loaded.described));
     say(format_args!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display()));
     Ok(())

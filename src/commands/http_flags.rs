@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
 
-use super::{Exit, Failure, say};
+use super::log::Log;
+use super::{Exit, Failure};
 use crate::surface::http::{Access, Desk, Server, Token, USUAL_PORT};
 
 #[derive(Clone, Debug, Args)]
@@ -28,7 +29,7 @@ impl HttpFlags {
     ///
     /// # Errors
     /// When the address that was asked for cannot be had. Without the usual one the music goes on.
-    pub(super) fn open(&self, desk: Desk) -> Result<Option<Server>, Failure> {
+    pub(super) fn open(&self, log: Log, desk: Desk) -> Result<Option<Server>, Failure> {
         if self.no_http {
             return Ok(None);
         }
@@ -40,11 +41,11 @@ impl HttpFlags {
         };
         match Server::start(address, access, desk) {
             Ok(server) => {
-                say(format_args!("page: http://{}{token}", server.address));
+                log.info(format_args!("page: http://{}{token}", server.address));
                 Ok(Some(server))
             }
             Err(why) if self.http.is_none() => {
-                say(format_args!("page: none ({address}: {why}); --http PORT names another place"));
+                log.warning(format_args!("page: none ({address}: {why}); --http PORT names another place"));
                 Ok(None)
             }
             Err(why) => Err(Failure::new(

@@ -1,46 +1,39 @@
 //! `antiphon jam`: the daemon.
 
-use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Write as _, stderr};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+mod live_line;
+mod opening;
+mod osc;
+mod virtually;
 
-use signal_hook::consts::TERM_SIGNALS;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use live_line::LiveLine;
+use opening::{ANSWER_TO_A_FILE, bundled_human, end_of, header, library, read_human};
+use osc::open_osc;
+use serde_json::json;
 
 use super::flags::JamFlags;
-use super::hang_up::{HangUp, HungUp};
-use super::model::{Loaded, load, seed, settings};
+use super::log::{Growing, Log, Troubles};
+use super::model::{Loaded, load, settings};
+use super::signals::{HungUp, Signals};
 use super::watching::{self, take_lines};
-use super::{Exit, Failure, check, say};
-use crate::conductor::{LEAD, Turn};
+use super::{Exit, Failure, check};
 use crate::config::{Config, Effective};
 use crate::control::{Control, ControlMap};
-use crate::ensemble::{Ensemble, Opening};
+use crate::ensemble::Ensemble;
 use crate::figures::Report;
-use crate::midi::{ShortMessage, TimedMessage};
-use crate::midi_file::{FileEvent, read_events, read_events_from_bytes};
-use crate::model::{LstmModel, NoteModel as _};
-use crate::offline;
+use crate::midi::TimedMessage;
 use crate::ports::{Attachments, Backend};
-use crate::recorder::{RecordError, write_take};
-use crate::session::{Library, LiveSession, LiveSettings};
-use crate::session_file::{Header, Lines};
+use crate::session::{LiveSession, LiveSettings};
 use crate::settings::{Mode, Settings};
 use crate::sight::Sight;
 use crate::status::Status;
 use crate::surface::http::Desk;
-use crate::surface::osc::{Osc, OscSettings};
-use crate::take::Take;
 use crate::time::{Clock, SessionDuration, SessionTime};
-
-/// What plays the human where there is no MIDI system and no file is named.
-const BUNDLED_PHRASE: &[u8] = include_bytes!("../../assets/phrase.mid");
-
-/// Longest answer to a file unless told otherwise: a file does not interrupt at its end.
-const ANSWER_TO_A_FILE: SessionDuration = SessionDuration::from_millis(20_000);
 
 /// Time between the ports being open and the file's beginning, so that listeners can attach.
 const FILE_DELAY: SessionDuration = SessionDuration::from_millis(500);
@@ -59,129 +52,29 @@ pub(super) fn run(flags: &JamFlags, config: &Config) -> Result<(), Failure> {
     if flags.virtual_time && flags.input.is_none() && flags.seconds.is_none() {
         return Err(Failure::new(Exit::Usage, "--virtual-time without --input needs --seconds"));
     }
-    let stop = stop_flag()?;
-    let figures_wanted = figures_flag()?;
+    let log = flags.log();
+    log.say_panics();
+    let signals = Signals::listen(log)?;
     let input = flags.input.as_deref().map(read_human).transpose()?;
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
-    say(format_args!("model: {}", loaded.described));
+    log.info(format_args!("model: {}", loaded.described));
     let mut settings = settings(&effective, loaded.model.description())?;
     if input.is_some() && settings.mode == Mode::Respond {
         settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
     }
     if flags.virtual_time {
-        return run_virtually(flags, settings, loaded, &input.unwrap_or_default(), &stop);
+        return virtually::run(flags, settings, loaded, &input.unwrap_or_default(), &signals);
     }
-    if stop.load(Relaxed) {
+    if signals.to_end() {
         return Ok(());
     }
-    Jam { flags, config, stop, figures_wanted, settings }.run(loaded, input)
-}
-
-/// What the session begins with. The ensemble is built from its header, so that a replay has the very same.
-fn header(flags: &JamFlags, settings: Settings, loaded: &Loaded) -> Header {
-    let opening = Opening { settings, channel: flags.channel - 1, seed: seed(&flags.playing) };
-    Header::new(&loaded.engine, loaded.model.origin(), &opening)
-}
-
-/// The models that can be chosen while it plays: the first is the one that it begins with.
-fn library(flags: &JamFlags) -> Library<LstmModel> {
-    let first = std::iter::once(flags.playing.model.clone());
-    let models: Vec<_> = first.chain(flags.more_model.iter().cloned().map(Some)).collect();
-    let engine = flags.playing.engine.clone();
-    Arc::new(move |number| {
-        let model = usize::from(number).checked_sub(1).and_then(|index| models.get(index));
-        let Some(model) = model else {
-            return Err(format!("there is no model {number}; {} of them were named", models.len()));
-        };
-        load(model.as_deref(), &engine).map(|loaded| loaded.model).map_err(|failure| failure.sentence)
-    })
-}
-
-/// A flag that a signal to end raises; a second signal ends at once.
-fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for &signal in TERM_SIGNALS {
-        // In this order: the first signal finds the flag still down.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
-}
-
-/// A flag that the signal USR1 raises: whoever sends it wants to see the figures. Other systems have no such signal.
-fn figures_flag() -> std::io::Result<Arc<AtomicBool>> {
-    let wanted = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&wanted))?;
-    Ok(wanted)
-}
-
-/// The messages of a file that plays the human.
-fn read_human(path: &Path) -> Result<Vec<TimedMessage>, Failure> {
-    read_events(path).map(|events| messages(&events)).map_err(|error| Failure::midi_file(path, &error))
-}
-
-fn messages(events: &[FileEvent]) -> Vec<TimedMessage> {
-    let whole = |event: &FileEvent| {
-        let message = ShortMessage::from_bytes(event.bytes()).ok()?;
-        Some(TimedMessage { time: event.time, message })
-    };
-    let mut messages: Vec<TimedMessage> = events.iter().filter_map(whole).collect();
-    // What the file holds down for ever would count as playing.
-    let end = messages.last().map_or(SessionTime::ZERO, |last| last.time);
-    let channels: BTreeSet<u8> =
-        messages.iter().filter_map(|timed| timed.message.as_bytes().first()).map(|status| status & 15).collect();
-    messages.extend(
-        channels.into_iter().map(|channel| TimedMessage { time: end, message: ShortMessage::all_notes_off(channel) }),
-    );
-    messages
-}
-
-/// When a session with this input is over: the last answer may be heard out.
-fn end_of(input: &[TimedMessage], settings: &Settings) -> Option<SessionTime> {
-    let last = input.last()?.time;
-    Some(last + settings.patience_ceiling + settings.longest_answer.unwrap_or(ANSWER_TO_A_FILE))
-}
-
-fn run_virtually(
-    flags: &JamFlags,
-    settings: Settings,
-    loaded: Loaded,
-    input: &[TimedMessage],
-    stop: &AtomicBool,
-) -> Result<(), Failure> {
-    let asked = flags.seconds.map(|seconds| SessionTime::ZERO + SessionDuration::from_seconds(seconds));
-    let until = asked.or_else(|| end_of(input, &settings)).unwrap_or_default();
-    let mut header = header(flags, settings, &loaded);
-    header.lead = LEAD;
-    let lines = Arc::new(Mutex::new(Lines::new(&header)));
-    let mut ensemble = Ensemble::new(loaded.model, header.opening())?.leading_by(header.lead);
-    if !flags.no_session {
-        let lines = Arc::clone(&lines);
-        ensemble = ensemble.transcribed(move |entry| locked(&lines).add(entry));
-    }
-    let mut take = Take::in_bars_of(ensemble.settings().beats_per_bar);
-    let hang_up = HangUp::listen()?;
-    let stopped = || stop.load(Relaxed) || hang_up.was_sent();
-    offline::run(&mut ensemble, input, until, stopped, |happening| take.add(happening))?;
-    let path = &flags.playing.out;
-    let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    let lines = locked(&lines);
-    let session = Some(lines.text()).filter(|_| !flags.no_session);
-    tell_moved_aside(write_take(path, &bytes, session)?.as_deref());
-    say(format_args!("wrote {} of virtual time to {}", until, path.display()));
-    Ok(())
-}
-
-/// Nobody panics while holding it.
-fn locked(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
+    Jam { flags, config, log, signals, settings }.run(loaded, input)
 }
 
 /// Says where an earlier take of the same name is now.
-pub(super) fn tell_moved_aside(aside: Option<&Path>) {
+pub(super) fn tell_moved_aside(log: Log, aside: Option<&Path>) {
     if let Some(aside) = aside {
-        say(format_args!("the earlier take is now {}", aside.display()));
+        log.info(format_args!("the earlier take is now {}", aside.display()));
     }
 }
 
@@ -189,15 +82,14 @@ pub(super) fn tell_moved_aside(aside: Option<&Path>) {
 struct Jam<'a> {
     flags: &'a JamFlags,
     config: &'a Config,
-    stop: Arc<AtomicBool>,
-    figures_wanted: Arc<AtomicBool>,
+    log: Log,
+    signals: Signals,
     settings: Settings,
 }
 
 impl Jam<'_> {
     fn run(mut self, loaded: Loaded, mut input: Option<Vec<TimedMessage>>) -> Result<(), Failure> {
-        let flags = self.flags;
-        let hang_up = HangUp::listen()?;
+        let (flags, log) = (self.flags, self.log);
         let mut live = LiveSettings {
             backend: flags.backend.resolved(),
             attachments: Attachments {
@@ -210,11 +102,10 @@ impl Jam<'_> {
             session_file: None,
         };
         if input.is_none() && self.settings.mode != Mode::Solo && live.backend == Backend::None {
-            say(format_args!(
+            log.info(format_args!(
                 "no MIDI system was found here (`antiphon ports` says why), so a bundled phrase plays the human"
             ));
-            let events = read_events_from_bytes(BUNDLED_PHRASE).map_err(|error| Failure::new(Exit::Failed, error))?;
-            input = Some(messages(&events));
+            input = Some(bundled_human()?);
             self.settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
         }
         let osc = flags.osc.settings()?;
@@ -224,16 +115,20 @@ impl Jam<'_> {
         live.session_file = Some(header).filter(|_| !flags.no_session);
         let mut session = LiveSession::start(live, clock, ensemble, library(flags))?;
         let mut watcher = session.feed.watch();
-        take_lines(session.controller());
-        let osc = osc.map(|settings| open_osc(&settings, &session)).transpose()?;
-        let _page = flags.http.open(Desk {
-            clock,
-            controller: session.controller(),
-            feed: session.feed.clone(),
-            status: Arc::clone(&session.status),
-            take: flags.playing.out.clone(),
-            ports: [session.listening.clone(), session.sending.clone()],
-        })?;
+        self.signals.a_session_plays(session.way_out());
+        take_lines(log, session.controller());
+        let osc = osc.map(|settings| open_osc(log, &settings, &session)).transpose()?;
+        let _page = flags.http.open(
+            log,
+            Desk {
+                clock,
+                controller: session.controller(),
+                feed: session.feed.clone(),
+                status: Arc::clone(&session.status),
+                take: flags.playing.out.clone(),
+                ports: [session.listening.clone(), session.sending.clone()],
+            },
+        )?;
         self.announce(&session, input.is_some());
 
         let mut until = flags.seconds.map(|seconds| session.now() + SessionDuration::from_seconds(seconds));
@@ -243,18 +138,20 @@ impl Jam<'_> {
             until = until.or(end_of(&input, &self.settings));
             session.play_as_human(input)?;
         }
-        let mut line = LiveLine::new(flags.headless, &session.sending);
-        while !self.stop.load(Relaxed)
+        let mut line = LiveLine::new(log, flags.headless, &session.sending);
+        let (mut troubles, mut losses) = (Troubles::default(), Growing::default());
+        while !self.signals.to_end()
             && !session.status.failed.load(Relaxed)
             && until.is_none_or(|until| session.now() < until)
         {
             while let Some(sight) = watcher.next_now() {
                 if flags.json {
                     watching::print_sight(&sight);
-                    continue;
                 }
                 match sight {
-                    Sight::Trouble(why) => line.say(why),
+                    Sight::Trouble(why) => {
+                        troubles.came(Instant::now(), &why).into_iter().for_each(|why| line.warn(why));
+                    }
                     Sight::Model { name, styles, style, .. } => {
                         let style = styles.get(usize::from(style)).map_or("any", String::as_str);
                         line.say(format_args!("now playing: {name}, style {style}"));
@@ -262,13 +159,18 @@ impl Jam<'_> {
                     _ => {}
                 }
             }
-            match hang_up.take() {
+            troubles.again(Instant::now()).into_iter().for_each(|why| line.warn(why));
+            if !line.is_seen() {
+                let lost = losses.stands(Instant::now(), &session.status.losses());
+                lost.into_iter().for_each(|losses| line.warn(format_args!("lost on the way so far: {losses}")));
+            }
+            match self.signals.hung_up() {
                 None => {}
                 Some(HungUp::Reload) => session.controller().ask(Control::Model(1)),
                 Some(HungUp::TerminalGone) => break,
             }
             line.draw(session.now(), &session.status);
-            if self.figures_wanted.swap(false, Relaxed) {
+            if self.signals.figures_wanted() {
                 line.close();
                 self.tell_figures(&session.status);
             }
@@ -278,23 +180,24 @@ impl Jam<'_> {
         if let Some(osc) = osc {
             let counts = Arc::clone(&osc.counts);
             drop(osc);
-            say(counts);
+            log.info(counts);
         }
         self.close(session)
     }
 
     fn announce(&self, session: &LiveSession, has_file: bool) {
-        say(format_args!("MIDI: {}", session.system));
-        say(format_args!("timing: {}", session.timing));
+        let log = self.log;
+        log.info(format_args!("MIDI: {}", session.system));
+        log.info(format_args!("timing: {}", session.timing));
         let or_nothing = |ports: &[String]| {
             if ports.is_empty() { "no port".to_owned() } else { ports.join(", ") }
         };
         let ear = if has_file { "a file" } else { "" };
         let ears = std::iter::once(ear.to_owned()).filter(|ear| !ear.is_empty()).chain(session.listening.clone());
-        say(format_args!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>())));
-        say(format_args!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel));
-        tell_moved_aside(session.moved_aside.as_deref());
-        say(format_args!("recording to: {}", self.flags.playing.out.display()));
+        log.info(format_args!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>())));
+        log.info(format_args!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel));
+        tell_moved_aside(log, session.moved_aside.as_deref());
+        log.info(format_args!("recording to: {}", self.flags.playing.out.display()));
         let play = match (self.settings.mode, has_file) {
             (Mode::Solo, _) => "it plays alone",
             (Mode::Listen, _) => "it listens and records",
@@ -302,107 +205,40 @@ impl Jam<'_> {
             (Mode::Respond, true) => "the file plays, and is answered when it rests",
             (Mode::Respond, false) => "play, then stop: it answers",
         };
-        say(format_args!("ready: {play} (Ctrl-C ends)"));
+        log.info(format_args!("ready: {play} (Ctrl-C ends)"));
     }
 
     fn close(&self, session: LiveSession) -> Result<(), Failure> {
+        let log = self.log;
         let status = Arc::clone(&session.status);
         let result = session.stop();
         let path = self.flags.playing.out.display();
         let [human, ai] = status.notes();
-        say(format_args!("recorded {human} notes of yours and {ai} of Antiphon's in {path}"));
+        log.info(format_args!("recorded {human} notes of yours and {ai} of Antiphon's in {path}"));
         let echoes = status.echoes.load(Relaxed);
         if echoes > 0 {
-            say(format_args!("{echoes} messages of Antiphon's own came back and were not heard (--set feedback=hear)"));
+            log.info(format_args!(
+                "{echoes} messages of Antiphon's own came back and were not heard (--set feedback=hear)"
+            ));
         }
         let losses = status.losses();
         if !losses.is_empty() {
-            say(format_args!("lost on the way: {losses}"));
+            log.warning(format_args!("lost on the way: {losses}"));
         }
         self.tell_figures(&status);
         if human == 0 && ai == 0 {
-            say(format_args!("nothing was heard: `antiphon ports` lists what can be attached with --connect-from"));
+            log.info(format_args!(
+                "nothing was heard: `antiphon ports` lists what can be attached with --connect-from"
+            ));
         }
         result.map(drop).map_err(Failure::from)
     }
 
     fn tell_figures(&self, status: &Status) {
         let report = Report::new(status);
-        say(&report);
+        self.log.info_with(&report, "figures", json!(report));
         if self.flags.json {
             watching::print_figures(&report);
-        }
-    }
-}
-
-/// Opens OSC and says where.
-fn open_osc(settings: &OscSettings, session: &LiveSession) -> Result<Osc, Failure> {
-    let opened = Osc::start(settings, session.feed.clone(), session.controller(), Arc::clone(&session.status));
-    let osc = opened.map_err(|why| match settings.listen {
-        Some(address) => {
-            Failure::new(Exit::Port, format!("OSC cannot be opened on {address}: {why}; name another port with --osc"))
-        }
-        None => Failure::new(Exit::Port, format!("OSC cannot be sent: {why}")),
-    })?;
-    if let Some(address) = osc.address {
-        let who = if address.ip().is_loopback() {
-            "this machine"
-        } else {
-            "whoever reaches this address, without a password"
-        };
-        say(format_args!("OSC: {address}, open to {who}"));
-    }
-    for to in &settings.to {
-        say(format_args!("OSC: tells {to}"));
-    }
-    Ok(osc)
-}
-
-/// One line that is drawn over and over on a terminal; elsewhere, a line for each change of turn.
-struct LiveLine {
-    on_terminal: bool,
-    quiet: bool,
-    turn: Option<Turn>,
-    /// Where the answer goes, as the end of the line.
-    to: String,
-    shown: String,
-}
-
-impl LiveLine {
-    fn new(quiet: bool, sending: &[String]) -> Self {
-        let to = if sending.is_empty() { String::new() } else { format!(" -> {}", sending.join(", ")) };
-        Self { on_terminal: stderr().is_terminal(), quiet, turn: None, to, shown: String::new() }
-    }
-
-    fn draw(&mut self, now: SessionTime, status: &Status) {
-        if self.quiet {
-            return;
-        }
-        if self.on_terminal {
-            let seconds = now.as_micros() / 1_000_000;
-            let line = format!("[{:02}:{:02}] {status}{}", seconds / 60, seconds % 60, self.to);
-            if line != self.shown {
-                // A terminal that has gone must not end the music.
-                let _ = write!(stderr(), "\r\x1b[2K{line}");
-                self.shown = line;
-            }
-        } else if self.turn != Some(status.turn()) {
-            self.turn = Some(status.turn());
-            let _ = writeln!(stderr(), "[{now}] {status}{}", self.to);
-        }
-    }
-
-    /// A line of its own, above the one that is drawn over.
-    fn say(&mut self, sentence: impl std::fmt::Display) {
-        self.close();
-        say(sentence);
-    }
-
-    /// Ends the line; drawing goes on below.
-    fn close(&mut self) {
-        if self.on_terminal && !self.shown.is_empty() {
-            let _ = writeln!(stderr());
-            self.shown.clear();
         }
     }
 }

@@ -3,17 +3,19 @@
 mod check;
 mod configured;
 mod eval;
+mod exit;
 mod flags;
 mod generate;
-mod hang_up;
 mod http_flags;
 mod init;
 mod jam;
+mod log;
 mod model;
 mod osc_flags;
 mod ports;
 mod replay;
 mod settings;
+mod signals;
 mod watching;
 
 use std::ffi::OsString;
@@ -23,8 +25,10 @@ use std::process::ExitCode;
 #[cfg(test)]
 pub(crate) use configured::keys;
 use configured::{Configured, Unparsed};
+pub use exit::Exit;
 use flags::Command;
 pub use flags::Flags;
+use log::Log;
 
 use crate::config::{Config, ConfigError};
 use crate::midi_file::MidiFileError;
@@ -35,32 +39,6 @@ use crate::recorder::RecordError;
 use crate::replay::ReplayError;
 use crate::session::SessionError;
 use crate::session_file::SessionFileError;
-
-/// How the command ends, for scripts. 2 is what a nonsense flag gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// All went well; also after Ctrl-C and SIGTERM.
-    Done = 0,
-    /// Something unforeseen.
-    Failed = 1,
-    /// A flag or setting makes no sense.
-    Usage = 2,
-    /// The model file is missing, not ours, or of another version; or a style that it does not know.
-    Model = 3,
-    /// No engine could run the model.
-    Engine = 4,
-    /// A MIDI port or system is missing.
-    Port = 5,
-    /// The take could not be written.
-    Record = 6,
-    /// A MIDI file could not be read, or a folder holds none.
-    MidiFile = 7,
-    /// A session file could not be read.
-    Session = 8,
-    /// A session did not come out as it was played.
-    Differs = 9,
-}
 
 /// An error with its exit code.
 #[derive(Debug)]
@@ -129,9 +107,9 @@ impl From<ReplayError> for Failure {
     }
 }
 
-/// Tells a person something. A terminal that has gone must not end the music.
+/// Tells a person something.
 fn say(sentence: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{sentence}");
+    Log::default().info(sentence);
 }
 
 /// Prints a line that was asked for. A reader that has gone, as in `| head`, is no reason to fail.
@@ -141,8 +119,14 @@ fn print_line(line: impl std::fmt::Display) {
 
 /// Does what the command line says, in the light of the environment and the configuration file.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut log = Log::default();
     let result = match configured::parse(arguments.into_iter().collect()) {
-        Ok(Configured { command, config }) => obey(command, &config),
+        Ok(Configured { command, config }) => {
+            if let Command::Jam(flags) = &command {
+                log = flags.log();
+            }
+            obey(command, &config)
+        }
         Err(Unparsed::Failure(failure)) => Err(failure),
         // Help and version are no errors, but come this way too.
         Err(Unparsed::Clap(error)) => {
@@ -152,7 +136,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let exit = result.map_or_else(
         |Failure { exit, sentence }| {
-            say(format_args!("antiphon: {sentence}"));
+            log.error(sentence);
             exit
         },
         |()| Exit::Done,

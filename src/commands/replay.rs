@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::flags::ReplayFlags;
 use super::jam::tell_moved_aside;
+use super::log::Log;
 use super::{Exit, Failure, say};
 use crate::ensemble::Ensemble;
 use crate::model::{BUNDLED_MODEL, Engine, LstmModel, ModelFile, NoteModel as _, Origin};
@@ -26,7 +27,7 @@ pub(super) fn run(flags: &ReplayFlags) -> Result<(), Failure> {
 
     let path = flags.out.clone().unwrap_or_else(|| beside(&flags.session));
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
-    tell_moved_aside(write_take(&path, &bytes, None)?.as_deref());
+    tell_moved_aside(Log::default(), write_take(&path, &bytes, None)?.as_deref());
     say(format_args!("wrote {} of {} to {}", replayed.until, flags.session.display(), path.display()));
     if let Some(sentence) = broken_off(&replayed) {
         say(sentence);

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{print_line, say};
+use super::log::Log;
+use super::print_line;
 use crate::control::Control;
 use crate::figures::Report;
 use crate::session::Controller;
@@ -19,7 +20,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Reads lines and asks the session for what they say, until there are no more. Nothing happens without a terminal or
 /// pipe to read.
-pub(super) fn take_lines(controller: Controller) {
+pub(super) fn take_lines(log: Log, controller: Controller) {
     // A program in the background that reads the terminal would be stopped; with the signal taken, reading only fails.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGTTIN, Arc::new(AtomicBool::new(false)));
@@ -32,7 +33,7 @@ pub(super) fn take_lines(controller: Controller) {
                 Ok(count) => {
                     for &byte in &bytes[..count] {
                         if byte == b'\n' {
-                            obey(&controller, &String::from_utf8_lossy(&line));
+                            obey(log, &controller, &String::from_utf8_lossy(&line));
                             line.clear();
                         } else if line.len() < 1000 {
                             line.push(byte);
@@ -48,13 +49,13 @@ pub(super) fn take_lines(controller: Controller) {
     let _ = thread::Builder::new().name("typed lines".into()).spawn(read);
 }
 
-fn obey(controller: &Controller, line: &str) {
+fn obey(log: Log, controller: &Controller, line: &str) {
     if line.trim().is_empty() {
         return;
     }
     match Control::parse(line.trim()) {
         Ok(control) => controller.ask(control),
-        Err(error) => say(error),
+        Err(error) => log.warning(error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jack::{
     AsyncClient, Client, ClientOptions, Control, Frames, LoggerType, MidiIn, MidiOut, MidiWriter, NotificationHandler,
@@ -18,8 +18,8 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::frames::{JackOffset, Period};
 use super::jack_pump::{PUMP_EVERY, Pump};
 use super::{
-    Attachments, CLIENT_NAME, INPUT_NAME, OUTPUT_NAME, Offset, OpenPorts, PlayerLink, PortError, Routing, Wiring,
-    find_port,
+    Attachments, CLIENT_NAME, INPUT_NAME, OUTPUT_NAME, Offset, OpenPorts, PlayerLink, PortError, Release, Routing,
+    Wiring, find_port,
 };
 use crate::conductor::LEAD;
 use crate::control::ControlMap;
@@ -128,6 +128,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         sending: std::iter::once(our_output).chain(to).collect(),
         player: PlayerLink::Ring(commander),
         inputs: Vec::new(),
+        release: release(&stopping, &released),
         output: Box::new(Running { stopping, released, active: Some(active), pump: Some(pump) }),
     })
 }
@@ -351,6 +352,22 @@ impl NotificationHandler for Notifications {
     }
 }
 
+/// Has JACK's thread release what sounds, and waits until that has left.
+fn release(stopping: &Arc<AtomicBool>, released: &Arc<AtomicU32>) -> Release {
+    let (stopping, released) = (Arc::clone(stopping), Arc::clone(released));
+    Arc::new(move |within| {
+        let until = Instant::now() + within;
+        stopping.store(true, Relaxed);
+        while released.load(Relaxed) <= PERIODS_AFTER_RELEASE {
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(PUMP_EVERY);
+        }
+        true
+    })
+}
+
 /// The active client. Dropping it releases what sounds, waits until that has left, and closes the ports.
 struct Running {
     stopping: Arc<AtomicBool>,
@@ -361,14 +378,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stopping.store(true, Relaxed);
-        let looks = RELEASE_WITHIN.as_millis() / PUMP_EVERY.as_millis();
-        for _ in 0..looks {
-            if self.released.load(Relaxed) > PERIODS_AFTER_RELEASE {
-                break;
-            }
-            thread::sleep(PUMP_EVERY);
-        }
+        release(&self.stopping, &self.released)(RELEASE_WITHIN);
         drop(self.active.take());
         drop(self.pump.take());
     }

@@ -19,6 +19,7 @@ mod system;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use thiserror::Error;
@@ -169,7 +170,12 @@ pub struct OpenPorts {
     pub inputs: Vec<Box<dyn Send>>,
     /// Dropping it releases what sounds and closes the port.
     pub output: Box<dyn Send>,
+    /// Releases what sounds from any thread, whatever the others do.
+    pub release: Release,
 }
+
+/// Releases what sounds and plays nothing any more; waits no longer than that. False when not all of it has left by then.
+pub type Release = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
 
 /// How the conductor reaches the player.
 pub enum PlayerLink {
@@ -230,6 +236,7 @@ fn none(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortErro
         sending: Vec::new(),
         player: PlayerLink::Thread(sender.clone()),
         inputs: Vec::new(),
+        release: thread.release(),
         output: Box::new(thread),
     })
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::PortError;
 use super::offset::Offset;
 use super::realtime;
 use super::routing::Routing;
 use super::wire::{Outlet, Wire, earliest};
+use super::{PortError, Release};
 use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
@@ -38,6 +38,8 @@ pub enum Order {
 /// The running thread. Dropping it ends the thread; then what sounds has been released.
 pub struct PlayerThread {
     orders: Sender<Order>,
+    /// Nothing comes here; it closes when the thread has ended.
+    ended: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -51,6 +53,7 @@ impl PlayerThread {
         status: Arc<Status>,
     ) -> Result<(Sender<Order>, Self, String), PortError> {
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
+        let (at_the_end, ended) = crossbeam_channel::bounded(0);
         let (tell_priority, priority) = crossbeam_channel::bounded(1);
         let offset = earliest(&outlets);
         let wires = outlets.into_iter().map(|outlet| Wire::new(outlet, offset)).collect();
@@ -61,10 +64,24 @@ impl PlayerThread {
             .spawn(move || {
                 let _ = tell_priority.send(realtime::raise());
                 performance.run(&orders);
+                drop(at_the_end);
             })
             .map_err(|error| PortError::Unavailable { system: "the player's thread", why: error.to_string() })?;
         let timing = priority.recv().unwrap_or_default();
-        Ok((sender.clone(), Self { orders: sender, thread: Some(thread) }, timing))
+        Ok((sender.clone(), Self { orders: sender, ended, thread: Some(thread) }, timing))
+    }
+}
+
+impl PlayerThread {
+    /// Ends the thread from any other one.
+    pub(super) fn release(&self) -> Release {
+        let (orders, ended) = (self.orders.clone(), self.ended.clone());
+        Arc::new(move |within| {
+            let until = Instant::now() + within;
+            // An error is a thread that has ended already, or one whose queue stays full.
+            let _ = orders.send_deadline(Order::End, until);
+            matches!(ended.recv_deadline(until), Err(RecvTimeoutError::Disconnected))
+        })
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         sending,
         player: PlayerLink::Thread(sender),
         inputs,
+        release: thread.release(),
         output: Box::new(thread),
     })
 }

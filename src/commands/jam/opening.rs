@@ -1,0 +1,76 @@
+//! What a jam begins with: settings, the session file's header, the models, a file that plays the human.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::commands::flags::JamFlags;
+use crate::commands::model::{Loaded, load, seed};
+use crate::commands::{Exit, Failure};
+use crate::ensemble::Opening;
+use crate::midi::{ShortMessage, TimedMessage};
+use crate::midi_file::{FileEvent, read_events, read_events_from_bytes};
+use crate::model::{LstmModel, NoteModel as _};
+use crate::session::Library;
+use crate::session_file::Header;
+use crate::settings::Settings;
+use crate::time::{SessionDuration, SessionTime};
+
+/// What plays the human where there is no MIDI system and no file is named.
+const BUNDLED_PHRASE: &[u8] = include_bytes!("../../../assets/phrase.mid");
+
+/// Longest answer to a file unless told otherwise: a file does not interrupt at its end.
+pub(super) const ANSWER_TO_A_FILE: SessionDuration = SessionDuration::from_millis(20_000);
+
+/// What the session begins with. The ensemble is built from its header, so that a replay has the very same.
+pub(super) fn header(flags: &JamFlags, settings: Settings, loaded: &Loaded) -> Header {
+    let opening = Opening { settings, channel: flags.channel - 1, seed: seed(&flags.playing) };
+    Header::new(&loaded.engine, loaded.model.origin(), &opening)
+}
+
+/// The models that can be chosen while it plays: the first is the one that it begins with.
+pub(super) fn library(flags: &JamFlags) -> Library<LstmModel> {
+    let first = std::iter::once(flags.playing.model.clone());
+    let models: Vec<_> = first.chain(flags.more_model.iter().cloned().map(Some)).collect();
+    let engine = flags.playing.engine.clone();
+    Arc::new(move |number| {
+        let model = usize::from(number).checked_sub(1).and_then(|index| models.get(index));
+        let Some(model) = model else {
+            return Err(format!("there is no model {number}; {} of them were named", models.len()));
+        };
+        load(model.as_deref(), &engine).map(|loaded| loaded.model).map_err(|failure| failure.sentence)
+    })
+}
+
+/// The messages of a file that plays the human.
+pub(super) fn read_human(path: &Path) -> Result<Vec<TimedMessage>, Failure> {
+    read_events(path).map(|events| messages(&events)).map_err(|error| Failure::midi_file(path, &error))
+}
+
+/// The messages of the bundled phrase.
+pub(super) fn bundled_human() -> Result<Vec<TimedMessage>, Failure> {
+    let events = read_events_from_bytes(BUNDLED_PHRASE).map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok(messages(&events))
+}
+
+fn messages(events: &[FileEvent]) -> Vec<TimedMessage> {
+    let whole = |event: &FileEvent| {
+        let message = ShortMessage::from_bytes(event.bytes()).ok()?;
+        Some(TimedMessage { time: event.time, message })
+    };
+    let mut messages: Vec<TimedMessage> = events.iter().filter_map(whole).collect();
+    // What the file holds down for ever would count as playing.
+    let end = messages.last().map_or(SessionTime::ZERO, |last| last.time);
+    let channels: BTreeSet<u8> =
+        messages.iter().filter_map(|timed| timed.message.as_bytes().first()).map(|status| status & 15).collect();
+    messages.extend(
+        channels.into_iter().map(|channel| TimedMessage { time: end, message: ShortMessage::all_notes_off(channel) }),
+    );
+    messages
+}
+
+/// When a session with this input is over: the last answer may be heard out.
+pub(super) fn end_of(input: &[TimedMessage], settings: &Settings) -> Option<SessionTime> {
+    let last = input.last()?.time;
+    Some(last + settings.patience_ceiling + settings.longest_answer.unwrap_or(ANSWER_TO_A_FILE))
+}
