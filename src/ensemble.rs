@@ -226,6 +226,8 @@ impl<M: NoteModel> Ensemble<M> {
             }
             // Loading takes time: whoever has loaded it offers it.
             Control::Model(_) => {}
+            // What controllers mean changes nothing by itself.
+            Control::Learn(_) | Control::StopLearning | Control::Forget(_) => {}
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use thiserror::Error;
 pub use way_out::{WayOut, WayTaken};
 
 use crate::conductor::Action;
-use crate::control::{Control, ControlMap};
+use crate::control::{Assignment, Control, ControlMap};
 use crate::ensemble::Ensemble;
 use crate::figures::{Progress, Woken};
 use crate::midi::TimedMessage;
@@ -63,8 +63,8 @@ pub struct LiveSettings {
     pub backend: Backend,
     /// Named ports to attach to.
     pub attachments: Attachments,
-    /// MIDI messages that are no music.
-    pub controls: ControlMap,
+    /// MIDI messages that are no music, in layers: the first one that knows a message decides.
+    pub controls: Vec<Vec<Assignment>>,
     /// Where the take is written.
     pub take: PathBuf,
     /// What the session file beside it begins with; `None`: there is none.
@@ -137,17 +137,17 @@ impl LiveSession {
         let (to_conductor, heard) = crossbeam_channel::bounded(INPUT_QUEUE);
 
         let (tell_watchers, watched) = crossbeam_channel::bounded(WATCHED);
-        let controls = Arc::new(settings.controls);
+        let controls = ControlMap::new(settings.controls);
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
-        let input = InputSink::new(to_conductor.clone(), Arc::clone(&controls), Arc::clone(&status));
+        let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status));
         let OpenPorts { system, timing, lead, listening, sending, player, inputs, output, release } = ports::open(
             settings.backend,
             &settings.attachments,
             Wiring {
                 clock,
                 input: input.clone(),
-                controls,
+                controls: controls.claims(),
                 record: from_player,
                 routing: Arc::clone(&routing),
                 status: Arc::clone(&status),
@@ -176,6 +176,7 @@ impl LiveSession {
             settings: *ensemble.settings(),
             model: ensemble.model().origin().name.clone(),
             styles: ensemble.model().styles().to_vec(),
+            controllers: controls.controllers(None),
         };
         let feed = Feed::start(view, watched).map_err(SessionError::Thread)?;
         let desk = Desk {
@@ -189,7 +190,7 @@ impl LiveSession {
         };
         let shelf = Shelf::new(library, to_conductor.clone());
         let progress = Progress::default();
-        let stand = Stand { clock, ensemble, heard, shelf, routing, desk, progress };
+        let stand = Stand { clock, ensemble, heard, controls, shelf, routing, desk, progress };
         let conductor =
             thread::Builder::new().name("conductor".into()).spawn(move || stand.run()).map_err(SessionError::Thread)?;
         Ok(Self {
@@ -296,6 +297,7 @@ struct Stand<M> {
     clock: Clock,
     ensemble: Ensemble<M>,
     heard: Receiver<Cue>,
+    controls: ControlMap,
     shelf: Shelf<M>,
     routing: Arc<Routing>,
     desk: Desk,
@@ -328,6 +330,34 @@ impl<M: NoteModel + 'static> Stand<M> {
         Ok(())
     }
 
+    /// A controller has moved: it asks for something, or is the one that was waited for.
+    fn turn(&mut self, timed: TimedMessage) {
+        if let Some(controllers) = self.controls.hear(timed.message) {
+            self.desk.show(Sight::Controllers(controllers));
+            return;
+        }
+        for control in self.controls.ask(timed.message, self.ensemble.settings()) {
+            self.obey(timed.time, control);
+        }
+    }
+
+    fn obey(&mut self, at: SessionTime, control: Control) {
+        match self.controls.obey(&control) {
+            Some(Ok(controllers)) => return self.desk.show(Sight::Controllers(controllers)),
+            Some(Err(refused)) => return self.desk.show(Sight::Trouble(refused.to_string())),
+            None => {}
+        }
+        let done = self.ensemble.control(at, control.clone(), |action| self.desk.act(action));
+        if let Err(refused) = done {
+            return self.desk.show(Sight::Trouble(refused.to_string()));
+        }
+        self.routing.follow(self.ensemble.settings());
+        if let Control::Model(number) = control {
+            self.shelf.load(number);
+        }
+        self.desk.show(Sight::Control { at, control });
+    }
+
     fn play(&mut self) -> Result<(), ModelError> {
         loop {
             let now = self.clock.now();
@@ -343,18 +373,8 @@ impl<M: NoteModel + 'static> Stand<M> {
                     self.desk.tell(PlayerCommand::Human(timed));
                     self.hear(timed)?;
                 }
-                Ok(Cue::Control { at, control }) => {
-                    let done = self.ensemble.control(at, control.clone(), |action| self.desk.act(action));
-                    if let Err(refused) = done {
-                        self.desk.show(Sight::Trouble(refused.to_string()));
-                        continue;
-                    }
-                    self.routing.follow(self.ensemble.settings());
-                    if let Control::Model(number) = control {
-                        self.shelf.load(number);
-                    }
-                    self.desk.show(Sight::Control { at, control });
-                }
+                Ok(Cue::Knob(timed)) => self.turn(timed),
+                Ok(Cue::Control { at, control }) => self.obey(at, control),
                 Ok(Cue::ModelLoaded) => match self.shelf.loaded() {
                     Some(Ok(model)) => {
                         self.desk.offered = Some((model.origin().name.clone(), model.styles().to_vec()));

@@ -10,7 +10,7 @@ use crate::config::{Config, Effective, Source};
 pub(super) fn run(flags: &JamFlags, config: &Config, effective: &Effective) -> Result<(), Failure> {
     config.slips.iter().for_each(say);
     model::check(flags.playing.model.as_deref(), effective)?;
-    let rows = rows(config, effective);
+    let rows = rows(flags, config, effective);
     let file = config.file.as_deref().map(|path| path.display().to_string());
     if flags.json {
         let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
@@ -52,7 +52,7 @@ impl Row {
     }
 }
 
-fn rows(config: &Config, effective: &Effective) -> Vec<Row> {
+fn rows(flags: &JamFlags, config: &Config, effective: &Effective) -> Vec<Row> {
     let keys = config.keys.iter().map(|key| Row {
         table: "",
         name: key.what.name.clone(),
@@ -65,5 +65,13 @@ fn rows(config: &Config, effective: &Effective) -> Vec<Row> {
         value,
         source: source.clone(),
     });
-    keys.chain(settings).collect()
+    let map = config.file_map.iter().chain(&config.environment_map);
+    let typed = flags.map.iter().map(|assignment| (assignment, Source::Flag("--map".into())));
+    let map = map.map(|given| (&given.what, given.source.clone())).chain(typed).map(|(assignment, source)| Row {
+        table: "map",
+        name: assignment.message(),
+        value: assignment.meaning().to_owned(),
+        source,
+    });
+    keys.chain(settings).chain(map).collect()
 }

@@ -74,6 +74,8 @@ pub(super) fn parse(mut arguments: Vec<OsString>) -> Result<Configured, Unparsed
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let path = file(flags);
+    let refuses = flags.get_one::<PathBuf>("config").is_some() || std::env::var_os("ANTIPHON_CONFIG").is_some();
+    let keep_in = path.as_deref().map(Path::to_owned).or_else(|| user_file().filter(|_| !refuses));
     let file = path.as_deref().map(|path| ConfigFile::read(path, &keys)).transpose()?.unwrap_or_default();
     let environment = Environment::read(&variables, &keys)?;
 
@@ -87,6 +89,7 @@ pub(super) fn parse(mut arguments: Vec<OsString>) -> Result<Configured, Unparsed
     let values = matches.subcommand_matches(name).map_or_else(Vec::new, |matches| end_values(&keys, matches, &given));
     let config = Config {
         file: path,
+        keep_in,
         settings: file.settings.into_iter().chain(environment.settings).collect(),
         file_map: file.map,
         environment_map: environment.map,

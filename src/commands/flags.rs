@@ -192,8 +192,9 @@ pub(super) struct JamFlags {
     #[arg(long, value_name = "NAME=VALUE", value_parser = change)]
     pub set: Vec<Control>,
 
-    /// Give a MIDI message a meaning, such as cc20=patience:0.5..3, cc66=hand-over or pc2=`model 2`; may be given
-    /// several times
+    /// Give a MIDI message a meaning: cc20=temperature, cc21=patience:3..0.5, cc22=density:1..20:log, cc66=hand-over,
+    /// key108=thru:toggle, pc2=`model 2`, pc=style, bend=memory, pressure=density, cc23=mode:relative, cc7@2=music, with 14
+    /// bits cc20+52=memory; may be given several times
     #[arg(long, value_name = "MESSAGE=MEANING", value_parser = assignment)]
     pub map: Vec<Assignment>,
 

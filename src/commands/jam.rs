@@ -22,8 +22,8 @@ use super::model::{Loaded, load, settings};
 use super::signals::{HungUp, Signals};
 use super::watching::{self, take_lines};
 use super::{Exit, Failure, check};
-use crate::config::{Config, Effective};
-use crate::control::{Control, ControlMap};
+use crate::config::{Config, Effective, keep};
+use crate::control::{Control, Controllers, MapChange};
 use crate::ensemble::Ensemble;
 use crate::figures::Report;
 use crate::midi::TimedMessage;
@@ -97,7 +97,7 @@ impl Jam<'_> {
                 to: flags.connect_to.clone(),
                 offset: flags.offset_ms,
             },
-            controls: ControlMap::new(self.config.map(&flags.map)),
+            controls: self.config.map(&flags.map),
             take: flags.playing.out.clone(),
             session_file: None,
         };
@@ -145,10 +145,14 @@ impl Jam<'_> {
             && until.is_none_or(|until| session.now() < until)
         {
             while let Some(sight) = watcher.next_now() {
+                if let Sight::Controllers(Controllers { change: Some(change), .. }) = &sight {
+                    self.keep(change, &mut line);
+                }
                 if flags.json {
                     watching::print_sight(&sight);
                 }
                 match sight {
+                    Sight::Controllers(controllers) => self.tell_controllers(&controllers, &mut line),
                     Sight::Trouble(why) => {
                         troubles.came(Instant::now(), &why).into_iter().for_each(|why| line.warn(why));
                     }
@@ -183,6 +187,28 @@ impl Jam<'_> {
             log.info(counts);
         }
         self.close(session)
+    }
+
+    /// Keeps what was learnt in the user's file.
+    fn keep(&self, change: &MapChange, line: &mut LiveLine) {
+        let Some(path) = &self.config.keep_in else { return };
+        match keep(path, change) {
+            Ok(()) => line.say(format_args!("kept in {}", path.display())),
+            Err(error) => line.warn(error),
+        }
+    }
+
+    fn tell_controllers(&self, controllers: &Controllers, line: &mut LiveLine) {
+        match (&controllers.change, &controllers.learning) {
+            (Some(MapChange::Learnt { message, meaning }), _) => {
+                line.say(format_args!("learnt: {message} is {meaning}"))
+            }
+            (Some(MapChange::Forgotten(messages)), _) => line.say(format_args!("music again: {}", messages.join(", "))),
+            (None, Some(meaning)) => line.say(format_args!(
+                "waiting for the message that shall be {meaning}: move it (stop-learning ends this)"
+            )),
+            (None, None) => line.say("waiting for no message"),
+        }
     }
 
     fn announce(&self, session: &LiveSession, has_file: bool) {

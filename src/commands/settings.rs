@@ -23,6 +23,12 @@ pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
         print_line(format_args!("{word:22} {about}"));
     }
     let model = "the model of this number takes over at the next phrase; 1 is --model, read anew (so does SIGHUP)";
-    print_line(format_args!("{:22} {model}", "model N"));
+    for (line, about) in [
+        ("model N", model),
+        ("learn WHAT", "the next knob, key, bend or program change that moves is WHAT from now on, as behind --map"),
+        ("forget WHAT", "a message (cc74@1), or all messages that are WHAT, are music again"),
+    ] {
+        print_line(format_args!("{line:22} {about}"));
+    }
     Ok(())
 }

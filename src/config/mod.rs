@@ -4,6 +4,7 @@
 //! can be set while it plays, and a table `[map]` for MIDI messages. Each key and setting is `ANTIPHON_` and its name in
 //! the environment. Whoever reads it gets each value with its [`Source`], and every mistake with its place.
 
+mod edit;
 mod effective;
 mod environment;
 mod file;
@@ -12,9 +13,10 @@ mod place;
 mod template;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use edit::keep;
 pub use effective::Effective;
 pub use environment::Environment;
 pub use file::ConfigFile;
@@ -77,6 +79,8 @@ pub struct Given {
 pub struct Config {
     /// The file that was read.
     pub file: Option<Arc<Path>>,
+    /// Where what is learnt is kept; `None`: nowhere.
+    pub keep_in: Option<PathBuf>,
     /// Settings of the file, then of the environment.
     pub settings: Vec<Sourced<Control>>,
     /// MIDI messages of the file.
@@ -90,10 +94,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// All MIDI messages that mean something; what was typed comes first.
-    pub fn map(&self, typed: &[Assignment]) -> Vec<Assignment> {
-        let given = self.environment_map.iter().chain(&self.file_map).map(|given| given.what.clone());
-        typed.iter().cloned().chain(given).collect()
+    /// All MIDI messages that mean something, in layers: what was typed comes before the environment and the file.
+    pub fn map(&self, typed: &[Assignment]) -> Vec<Vec<Assignment>> {
+        let of = |given: &[Sourced<Assignment>]| given.iter().map(|given| given.what.clone()).collect();
+        vec![typed.to_vec(), of(&self.environment_map), of(&self.file_map)]
     }
 }
 
@@ -125,6 +129,14 @@ pub enum ConfigError {
         path: Arc<Path>,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// What was learnt cannot be kept.
+    #[error("cannot keep it in {path}: {why}", path = .path.display())]
+    Unkept {
+        /// The file.
+        path: Arc<Path>,
+        /// Why.
+        why: String,
     },
     /// Mistakes, each with its place.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]

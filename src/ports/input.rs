@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crossbeam_channel::Sender;
 
 use super::{Order, Routing};
-use crate::control::{Control, ControlMap};
+use crate::control::{Claims, Control};
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::PlayerCommand;
 use crate::status::Status;
@@ -19,6 +19,8 @@ pub enum Cue {
     Human(TimedMessage),
     /// A file that plays the human sent this; the player has yet to be told.
     File(TimedMessage),
+    /// A message that is control and no music.
+    Knob(TimedMessage),
     /// Somebody asked for this.
     Control {
         /// When.
@@ -40,7 +42,7 @@ pub enum Cue {
 pub struct InputSink {
     conductor: Sender<Cue>,
     way: Way,
-    controls: Arc<ControlMap>,
+    controls: Arc<Claims>,
     status: Arc<Status>,
 }
 
@@ -57,7 +59,7 @@ enum Way {
 
 impl InputSink {
     /// A sink that leads to the conductor's queue. Messages that `controls` claims are no music.
-    pub fn new(conductor: Sender<Cue>, controls: Arc<ControlMap>, status: Arc<Status>) -> Self {
+    pub fn new(conductor: Sender<Cue>, controls: Arc<Claims>, status: Arc<Status>) -> Self {
         Self { conductor, way: Way::Met, controls, status }
     }
 
@@ -84,8 +86,7 @@ impl InputSink {
             return;
         }
         let cue = if self.controls.claims(message) {
-            let Some(control) = self.controls.control(message) else { return };
-            Cue::Control { at: time, control }
+            Cue::Knob(timed)
         } else {
             if let Way::Port(player, _) = &self.way
                 && message.channel().is_some()

@@ -22,7 +22,7 @@ use super::{
     Wiring, find_port,
 };
 use crate::conductor::LEAD;
-use crate::control::ControlMap;
+use crate::control::Claims;
 use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Owed, Player, PlayerCommand};
@@ -178,7 +178,7 @@ struct Process {
     latency: Offset,
     routing: Arc<Routing>,
     thru: Thru,
-    controls: Arc<ControlMap>,
+    controls: Arc<Claims>,
     commands: Consumer<PlayerCommand>,
     heard: Producer<TimedMessage>,
     sent: Producer<Happening>,

@@ -32,7 +32,7 @@ pub(crate) use realtime::raise_conductor;
 pub use routing::Routing;
 
 use crate::conductor::LEAD;
-use crate::control::ControlMap;
+use crate::control::Claims;
 use crate::player::PlayerCommand;
 use crate::status::Status;
 use crate::take::Happening;
@@ -143,7 +143,7 @@ pub struct Wiring {
     /// Where human messages go.
     pub input: InputSink,
     /// Messages that are no music.
-    pub controls: Arc<ControlMap>,
+    pub controls: Arc<Claims>,
     /// Where a copy of what was sent goes.
     pub record: Sender<Happening>,
     /// Echoes and thru.

@@ -73,7 +73,7 @@ fn solo(take: PathBuf, stuck: &Stuck) -> LiveSession {
     let live = LiveSettings {
         backend: Backend::None,
         attachments: Attachments::default(),
-        controls: ControlMap::default(),
+        controls: Vec::new(),
         take,
         session_file: None,
     };

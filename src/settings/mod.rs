@@ -264,6 +264,11 @@ impl Setting {
         Change { setting: self, value }
     }
 
+    /// A step of `step`, or one of what is counted where that is more.
+    pub fn least_step(&self, step: f32) -> f32 {
+        if matches!(self.values, Values::Number { .. }) { step } else { step.signum() * step.abs().round().max(1.0) }
+    }
+
     /// Least and greatest value.
     pub fn range(&self) -> (f32, f32) {
         match self.values {

@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::conductor::Turn;
-    use crate::control::Control;
+    use crate::control::{Control, Controllers};
     use crate::settings::{Mode, Settings};
     use crate::time::SessionTime;
 
@@ -113,6 +113,7 @@ mod tests {
             settings: Settings::default(),
             model: "first".into(),
             styles: vec!["any".into(), "folk".into()],
+            controllers: Controllers::default(),
         };
         let (show, shown) = crossbeam_channel::bounded(8);
         let feed = Feed::start(view, shown).expect("a thread");

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Sight, View};
+use crate::control::{Controllers, MapChange};
 use crate::midi::{MidiEvent, TimedMessage};
 use crate::settings::SETTINGS;
 use crate::time::SessionTime;
@@ -47,20 +48,40 @@ impl Sight {
                 "event": "model", "at": seconds(*at), "model": name, "styles": styles,
                 "style": styles.get(usize::from(*style)),
             }),
+            Self::Controllers(controllers) => {
+                let mut whole = controllers.to_json();
+                whole["event"] = json!("controllers");
+                whole["change"] = match &controllers.change {
+                    None => Value::Null,
+                    Some(MapChange::Learnt { message, meaning }) => {
+                        json!({ "kind": "learnt", "message": message, "meaning": meaning })
+                    }
+                    Some(MapChange::Forgotten(messages)) => json!({ "kind": "forgotten", "messages": messages }),
+                };
+                whole
+            }
             Self::Trouble(why) => json!({ "event": "trouble", "why": why }),
         }
     }
 }
 
+impl Controllers {
+    /// As one JSON object: `learning`, what the next message will mean, and `map`, each message with its meaning.
+    pub fn to_json(&self) -> Value {
+        let map = self.map.iter().map(|(message, meaning)| json!({ "message": message, "meaning": meaning }));
+        json!({ "learning": self.learning.as_deref(), "map": map.collect::<Vec<_>>() })
+    }
+}
+
 impl View {
-    /// As one JSON object: `turn`, `model`, `styles`, and `settings` by name, each as it is typed.
+    /// As one JSON object: `turn`, `model`, `styles`, `controllers`, and `settings` by name, each as it is typed.
     pub fn to_json(&self) -> Value {
         let shown = SETTINGS
             .iter()
             .map(|setting| (setting.name.to_owned(), Value::from(setting.show(setting.value(&self.settings)))));
         json!({
             "turn": self.turn.name(), "model": self.model, "styles": self.styles,
-            "settings": shown.collect::<Map<_, _>>(),
+            "controllers": self.controllers.to_json(), "settings": shown.collect::<Map<_, _>>(),
         })
     }
 }

@@ -11,7 +11,7 @@ pub use feed::{Feed, Watcher};
 pub use view::View;
 
 use crate::conductor::Turn;
-use crate::control::Control;
+use crate::control::{Control, Controllers};
 use crate::midi::TimedMessage;
 use crate::player::PlannedNote;
 use crate::time::SessionTime;
@@ -64,6 +64,8 @@ pub enum Sight {
         /// Number of the style that it plays in.
         style: u8,
     },
+    /// What MIDI messages mean has changed, or is about to.
+    Controllers(Controllers),
     /// Something did not work; the music goes on.
     Trouble(String),
 }

@@ -2,7 +2,7 @@
 
 use super::Sight;
 use crate::conductor::Turn;
-use crate::control::Control;
+use crate::control::{Control, Controllers};
 use crate::settings::Settings;
 
 /// How things stand.
@@ -16,6 +16,8 @@ pub struct View {
     pub model: String,
     /// The styles that it knows; style 0 is any.
     pub styles: Vec<String>,
+    /// What MIDI messages mean.
+    pub controllers: Controllers,
 }
 
 impl View {
@@ -32,6 +34,9 @@ impl View {
                 self.model.clone_from(name);
                 self.styles.clone_from(styles);
                 self.settings.style = *style;
+            }
+            Sight::Controllers(controllers) => {
+                self.controllers = Controllers { change: None, ..controllers.clone() };
             }
             _ => {}
         }

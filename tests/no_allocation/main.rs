@@ -121,7 +121,7 @@ fn the_player_takes_no_memory_whatever_it_is_told() {
 fn what_comes_in_takes_no_memory_even_when_nobody_takes_it() {
     let (sender, receiver) = crossbeam_channel::bounded(64);
     let status = Arc::new(Status::default());
-    let sink = InputSink::new(sender, Arc::new(ControlMap::default()), Arc::clone(&status));
+    let sink = InputSink::new(sender, Arc::default(), Arc::clone(&status));
     let calls = calls_during(|| {
         for key in 0..100 {
             sink.push(at(u64::from(key)), ShortMessage::note_on(0, key, 80).as_bytes());
@@ -139,7 +139,7 @@ fn what_comes_in_takes_no_memory_even_when_nobody_takes_it() {
 fn a_message_that_names_a_style_takes_no_memory() {
     let (sender, receiver) = crossbeam_channel::bounded(64);
     let style = Assignment::parse("cc20=style waltz").expect("well formed");
-    let sink = InputSink::new(sender, Arc::new(ControlMap::new(vec![style])), Arc::default());
+    let sink = InputSink::new(sender, ControlMap::new(vec![vec![style]]).claims(), Arc::default());
     let calls = calls_during(|| (0..100).for_each(|us| sink.push(at(us), &[0xb0, 20, 127])));
     assert_eq!((receiver.len(), calls), (64, 0));
 }
@@ -169,7 +169,7 @@ fn session(backend: Backend, take: PathBuf) -> LiveSession {
     let settings = LiveSettings {
         backend,
         attachments: Attachments::default(),
-        controls: ControlMap::default(),
+        controls: Vec::new(),
         take,
         session_file: Some(header),
     };

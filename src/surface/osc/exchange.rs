@@ -291,6 +291,7 @@ mod tests {
                 settings: Settings::default(),
                 model: "bundled".into(),
                 styles: vec!["any".into(), "folk".into()],
+                controllers: crate::control::Controllers::default(),
             };
             let exchange = Exchange::new(vec![], view, Arc::default(), Arc::clone(&counts), now);
             Self { exchange, counts, now, deeds: Vec::new() }

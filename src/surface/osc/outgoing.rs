@@ -3,6 +3,7 @@
 use rosc::{OscMessage, OscMidiMessage, OscType};
 use serde_json::Value;
 
+use crate::control::MapChange;
 use crate::figures::Report;
 use crate::midi::{MidiEvent, TimedMessage};
 use crate::settings::{SETTINGS, Setting, Settings, Values};
@@ -23,6 +24,9 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("model", "s", "the model that plays"),
     ("style", "s", "the style that it plays in"),
     ("styles", "s ...", "the styles that it knows"),
+    ("learning", "s", "what the next MIDI message that moves will mean; empty: none is waited for"),
+    ("learnt", "s s", "a MIDI message has been learnt, and its meaning"),
+    ("music-again", "s ...", "these MIDI messages mean nothing any more"),
     ("trouble", "s", "something did not work; the music goes on"),
     ("figures/...", "i", "one count or time of how well time is kept, as an answer to get/figures"),
     ("subscribed", "i", "you are subscribed for so many seconds"),
@@ -131,6 +135,19 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
             told
         }
         Sight::Model { .. } => model(view),
+        Sight::Controllers(controllers) => {
+            let mut told = vec![message("learning", vec![text(controllers.learning.as_deref().unwrap_or_default())])];
+            match &controllers.change {
+                Some(MapChange::Learnt { message: learnt, meaning }) => {
+                    told.push(message("learnt", vec![text(learnt), text(meaning)]));
+                }
+                Some(MapChange::Forgotten(messages)) => {
+                    told.push(message("music-again", messages.iter().map(|message| text(message)).collect()));
+                }
+                None => {}
+            }
+            told
+        }
         Sight::Trouble(why) => vec![message("trouble", vec![text(why)])],
     }
 }
@@ -174,6 +191,7 @@ mod tests {
             settings: Settings::default(),
             model: "bundled".into(),
             styles: vec!["any".into(), "folk".into()],
+            controllers: crate::control::Controllers::default(),
         }
     }
 

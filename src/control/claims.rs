@@ -1,0 +1,99 @@
+//! Which MIDI messages are control and no music, as all who hear messages may ask at any moment.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::midi::{MidiEvent, ShortMessage};
+
+/// Words of 64 bits for the controllers, keys and programs of a channel, and one for pitch bend and pressure.
+const WORDS: usize = 7;
+
+/// A fixed table of bits: one for each controller, key and program of each channel, one for its pitch bend, one for
+/// its pressure.
+///
+/// Thread: any. Realtime-safe: yes, a question reads one word.
+pub struct Claims {
+    bits: [[AtomicU64; WORDS]; 16],
+    learning: AtomicBool,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            bits: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            learning: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Claims {
+    /// Whether the message is control and not music. While a message is waited for, the first one that moves far enough
+    /// is it, and is claimed from now on.
+    pub fn claims(&self, message: ShortMessage) -> bool {
+        let Some((channel, bit)) = place(message) else { return false };
+        let word = &self.bits[channel][bit / 64];
+        let mask = 1 << (bit % 64);
+        if word.load(Relaxed) & mask != 0 {
+            return true;
+        }
+        let taken = self.learning.load(Relaxed) && is_a_gesture(message) && self.learning.swap(false, Relaxed);
+        if taken {
+            word.fetch_or(mask, Relaxed);
+        }
+        taken
+    }
+
+    /// Waits for a message that is to be learnt, or waits no longer.
+    pub(super) fn wait_for_one(&self, learning: bool) {
+        self.learning.store(learning, Relaxed);
+    }
+
+    /// Claims what `claimed` says and nothing else.
+    pub(super) fn publish(&self, claimed: impl Fn(ShortMessage) -> bool) {
+        for channel in 0..16u8 {
+            let mut words = [0u64; WORDS];
+            for message in messages(channel).filter(|message| claimed(*message)) {
+                if let Some((_, bit)) = place(message) {
+                    words[bit / 64] |= 1 << (bit % 64);
+                }
+            }
+            for (word, bits) in self.bits[usize::from(channel)].iter().zip(words) {
+                word.store(bits, Relaxed);
+            }
+        }
+    }
+}
+
+/// The channel and the bit of a message.
+fn place(message: ShortMessage) -> Option<(usize, usize)> {
+    let channel = usize::from(message.channel()?);
+    let [status, first, ..] = *message.as_bytes() else { return None };
+    let first = usize::from(first);
+    let bit = match status & 0xf0 {
+        0xb0 => first,
+        0x80 | 0x90 => 128 + first,
+        0xc0 => 256 + first,
+        0xe0 => 384,
+        0xd0 => 385,
+        _ => return None,
+    };
+    Some((channel, bit))
+}
+
+/// One message for each bit of a channel.
+fn messages(channel: u8) -> impl Iterator<Item = ShortMessage> {
+    let one = move |status: u8, first: u8| ShortMessage::from_bytes(&[status | channel, first, 64]).ok();
+    let numbered = (0..128).flat_map(move |number| [one(0xb0, number), one(0x90, number), one(0xc0, number)]);
+    numbered.chain([one(0xe0, 0), one(0xd0, 0)]).flatten()
+}
+
+/// Whether somebody moves something on purpose: a bend away from its rest, a firm pressure, no release.
+fn is_a_gesture(message: ShortMessage) -> bool {
+    match (message.event(), message.as_bytes()) {
+        (MidiEvent::NoteOn { .. }, _) => true,
+        (MidiEvent::NoteOff { .. } | MidiEvent::AllNotesOff { .. }, _) => false,
+        (_, &[status, _, high]) if status & 0xf0 == 0xe0 => !(48..80).contains(&high),
+        (_, &[status, pressure]) if status & 0xf0 == 0xd0 => pressure >= 64,
+        (_, &[status, ..]) => matches!(status & 0xf0, 0xb0 | 0xc0),
+        _ => false,
+    }
+}
