@@ -15,8 +15,9 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .ci/run
 ARGS =
 SECONDS = 60
+N = 20
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa bench-live train train-shared \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test bench-live train train-shared \
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
@@ -55,6 +56,9 @@ test-browser: setup-test checkout ## only the page in headless Chromium, with it
 
 test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx
+
+cable-test: build ## a synth that goes and comes back N=20 times on the ALSA sequencer, in a virtual machine
+	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx $(N)
 
 bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)

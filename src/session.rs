@@ -29,7 +29,8 @@ use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::player::PlayerCommand;
 use crate::ports::{
-    self, Attachments, Backend, Cue, FilePlayer, InputSink, OpenPorts, PortError, Release, Routing, Wiring,
+    self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
+    Wiring,
 };
 use crate::recorder::{RecordError, Recorder};
 use crate::session_file::Header;
@@ -99,10 +100,10 @@ pub struct LiveSession {
     pub system: String,
     /// How well the player keeps time, in words.
     pub timing: String,
-    /// Ports that listen, in words.
-    pub listening: Vec<String>,
-    /// Ports that we send to, in words.
-    pub sending: Vec<String>,
+    /// Our own port that listens, in words.
+    pub listening: Option<String>,
+    /// Our own port that we send by, in words.
+    pub sending: Option<String>,
     /// The earlier take of the same name, which was moved here.
     pub moved_aside: Option<PathBuf>,
     /// What can be watched while it plays.
@@ -110,6 +111,8 @@ pub struct LiveSession {
     clock: Clock,
     // Dropped in this order: sources first.
     file_player: Option<FilePlayer>,
+    cables: Cables,
+    keeper: Option<Keeper>,
     inputs: Vec<Box<dyn Send>>,
     /// Where a file that plays the human plays to.
     input: InputSink,
@@ -141,18 +144,20 @@ impl LiveSession {
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
         let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status));
-        let OpenPorts { system, timing, lead, listening, sending, player, inputs, output, release } = ports::open(
-            settings.backend,
-            &settings.attachments,
-            Wiring {
-                clock,
-                input: input.clone(),
-                controls: controls.claims(),
-                record: from_player,
-                routing: Arc::clone(&routing),
-                status: Arc::clone(&status),
-            },
-        )?;
+        let OpenPorts { system, timing, lead, listening, sending, player, keeper, inputs, output, release } =
+            ports::open(
+                settings.backend,
+                &settings.attachments,
+                Wiring {
+                    clock,
+                    input: input.clone(),
+                    controls: controls.claims(),
+                    record: from_player,
+                    routing: Arc::clone(&routing),
+                    status: Arc::clone(&status),
+                    watchers: tell_watchers.clone(),
+                },
+            )?;
         // After the ports, so that a wrong port name neither moves an earlier take nor leaves an empty one.
         let mut ensemble = ensemble.leading_by(lead);
         let mut calls = None;
@@ -177,6 +182,7 @@ impl LiveSession {
             model: ensemble.model().origin().name.clone(),
             styles: ensemble.model().styles().to_vec(),
             controllers: controls.controllers(None),
+            ports: keeper.cables.ports(),
         };
         let feed = Feed::start(view, watched).map_err(SessionError::Thread)?;
         let desk = Desk {
@@ -203,6 +209,8 @@ impl LiveSession {
             feed,
             clock,
             file_player: None,
+            cables: keeper.cables.clone(),
+            keeper: Some(keeper),
             inputs,
             input: input.from_a_file(),
             to_conductor,
@@ -234,6 +242,11 @@ impl LiveSession {
         WayOut { release: Arc::clone(&self.release), recorder }
     }
 
+    /// The ports, and a way to attach and detach while it plays.
+    pub fn cables(&self) -> Cables {
+        self.cables.clone()
+    }
+
     /// The session's time now.
     pub fn now(&self) -> SessionTime {
         self.clock.now()
@@ -257,6 +270,7 @@ impl LiveSession {
     /// Everything but the recorder, from the sources to the sinks.
     fn close(&mut self) -> Result<(), SessionError> {
         self.file_player = None;
+        self.keeper = None;
         self.inputs.clear();
         // Waits while the queue is full: the conductor empties it, or has ended already.
         let _ = self.to_conductor.send(Cue::Stop);

@@ -40,6 +40,12 @@ pub struct Status {
     pub write_failed: AtomicU64,
     /// Messages that a port refused.
     pub send_failed: AtomicU64,
+    /// Named ports that are not there just now.
+    pub ports_missing: AtomicU64,
+    /// Times at which a named port has gone.
+    pub ports_lost: AtomicU64,
+    /// Times at which the MIDI system has gone.
+    pub systems_lost: AtomicU64,
     /// How well time is kept.
     pub figures: Figures,
     /// Set when the model, the MIDI system or a thread failed: the session is over.
@@ -93,6 +99,9 @@ impl Default for Status {
             late: AtomicU64::new(0),
             write_failed: AtomicU64::new(0),
             send_failed: AtomicU64::new(0),
+            ports_missing: AtomicU64::new(0),
+            ports_lost: AtomicU64::new(0),
+            systems_lost: AtomicU64::new(0),
             figures: Figures::default(),
             failed: AtomicBool::new(false),
         }
@@ -138,6 +147,7 @@ impl Status {
             (&self.send_failed, "messages not sent"),
             (&self.record_dropped, "messages not recorded"),
             (&self.session_dropped, "calls missing in the session file"),
+            (&self.ports_lost, "times a named port has gone"),
             (&self.write_failed, "times the take could not be written"),
         ];
         let lost = counters.iter().map(|(counter, what)| (counter.load(Relaxed), what)).filter(|(count, _)| *count > 0);
@@ -158,6 +168,11 @@ impl fmt::Display for Status {
         match self.echoes.load(Relaxed) {
             0 => {}
             echoes => write!(f, " | {echoes} of its own not heard")?,
+        }
+        match self.ports_missing.load(Relaxed) {
+            0 => {}
+            1 => f.write_str(" | waiting for a port")?,
+            ports => write!(f, " | waiting for {ports} ports")?,
         }
         match self.losses() {
             losses if losses.is_empty() => Ok(()),

@@ -154,7 +154,8 @@ pub(super) struct JamFlags {
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
 
-    /// Attach to this port, which sends to us: its name or a part of it; may be given several times
+    /// Attach to this port, which sends to us: its name or a part of it; may be given several times. A port that is not
+    /// there yet, or goes, is waited for
     #[arg(long, value_name = "NAME")]
     pub connect_from: Vec<String>,
 
@@ -162,6 +163,10 @@ pub(super) struct JamFlags {
     /// the name, messages leave there so much later, -200 to 500, or earlier where it is negative: `FLUID@-20ms`
     #[arg(long, value_name = "NAME[@MSms]")]
     pub connect_to: Vec<Destination>,
+
+    /// End with exit code 5 when a named port is not there at the beginning, instead of waiting for it
+    #[arg(long)]
+    pub require_ports: bool,
 
     /// Messages leave `Antiphon Out` so many milliseconds later, -200 to 500; earlier where it is negative, for a synth
     /// that takes its time

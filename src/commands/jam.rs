@@ -27,7 +27,7 @@ use crate::control::{Control, Controllers, MapChange};
 use crate::ensemble::Ensemble;
 use crate::figures::Report;
 use crate::midi::TimedMessage;
-use crate::ports::{Attachments, Backend};
+use crate::ports::{Attachments, Backend, Direction};
 use crate::session::{LiveSession, LiveSettings};
 use crate::settings::{Mode, Settings};
 use crate::sight::Sight;
@@ -96,6 +96,7 @@ impl Jam<'_> {
                 from: flags.connect_from.clone(),
                 to: flags.connect_to.clone(),
                 offset: flags.offset_ms,
+                required: flags.require_ports,
             },
             controls: self.config.map(&flags.map),
             take: flags.playing.out.clone(),
@@ -126,7 +127,7 @@ impl Jam<'_> {
                 feed: session.feed.clone(),
                 status: Arc::clone(&session.status),
                 take: flags.playing.out.clone(),
-                ports: [session.listening.clone(), session.sending.clone()],
+                ports: [session.listening.clone(), session.sending.clone()].map(|port| port.into_iter().collect()),
             },
         )?;
         self.announce(&session, input.is_some());
@@ -138,7 +139,7 @@ impl Jam<'_> {
             until = until.or(end_of(&input, &self.settings));
             session.play_as_human(input)?;
         }
-        let mut line = LiveLine::new(log, flags.headless, &session.sending);
+        let mut line = LiveLine::new(log, flags.headless, &sending(&session));
         let (mut troubles, mut losses) = (Troubles::default(), Growing::default());
         while !self.signals.to_end()
             && !session.status.failed.load(Relaxed)
@@ -155,6 +156,10 @@ impl Jam<'_> {
                     Sight::Controllers(controllers) => self.tell_controllers(&controllers, &mut line),
                     Sight::Trouble(why) => {
                         troubles.came(Instant::now(), &why).into_iter().for_each(|why| line.warn(why));
+                    }
+                    Sight::Ports { news, .. } => {
+                        news.iter().for_each(|news| line.say(news));
+                        line.sends_to(&sending(&session));
                     }
                     Sight::Model { name, styles, style, .. } => {
                         let style = styles.get(usize::from(style)).map_or("any", String::as_str);
@@ -219,9 +224,14 @@ impl Jam<'_> {
             if ports.is_empty() { "no port".to_owned() } else { ports.join(", ") }
         };
         let ear = if has_file { "a file" } else { "" };
-        let ears = std::iter::once(ear.to_owned()).filter(|ear| !ear.is_empty()).chain(session.listening.clone());
+        let ears = std::iter::once(ear.to_owned()).filter(|ear| !ear.is_empty()).chain(listening(session));
         log.info(format_args!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>())));
-        log.info(format_args!("answering on: {}, channel {}", or_nothing(&session.sending), self.flags.channel));
+        log.info(format_args!("answering on: {}, channel {}", or_nothing(&sending(session)), self.flags.channel));
+        for cable in session.cables().ports().missing() {
+            log.warning(format_args!(
+                "{cable} is not there yet; it is waited for (`antiphon ports` lists what there is)"
+            ));
+        }
         tell_moved_aside(log, session.moved_aside.as_deref());
         log.info(format_args!("recording to: {}", self.flags.playing.out.display()));
         let play = match (self.settings.mode, has_file) {
@@ -267,4 +277,16 @@ impl Jam<'_> {
             watching::print_figures(&report);
         }
     }
+}
+
+/// All ports that listen.
+fn listening(session: &LiveSession) -> Vec<String> {
+    let ports = session.cables().ports();
+    session.listening.iter().cloned().chain(ports.attached(Direction::From).map(str::to_owned)).collect()
+}
+
+/// All ports that are sent to.
+fn sending(session: &LiveSession) -> Vec<String> {
+    let ports = session.cables().ports();
+    session.sending.iter().cloned().chain(ports.attached(Direction::To).map(str::to_owned)).collect()
 }

@@ -3,9 +3,10 @@
 //! The player runs in JACK's own thread. What it hears and sends goes through rings to the pump, an ordinary thread
 //! that hands it on to the conductor and the recorder.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,11 +16,13 @@ use jack::{
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::cables::{Bell, Board, CableId, Door, Found};
 use super::frames::{JackOffset, Period};
+use super::held::Held;
 use super::jack_pump::{PUMP_EVERY, Pump};
 use super::{
-    Attachments, CLIENT_NAME, INPUT_NAME, OUTPUT_NAME, Offset, OpenPorts, PlayerLink, PortError, Release, Routing,
-    Wiring, find_port,
+    Attachments, CLIENT_NAME, Destination, Direction, INPUT_NAME, Keeper, OUTPUT_NAME, Offset, OpenPorts, PlayerLink,
+    PortError, Release, Routing, Wiring,
 };
 use crate::conductor::LEAD;
 use crate::control::Claims;
@@ -59,27 +62,18 @@ pub(super) fn list() -> Result<[Vec<String>; 2], String> {
 /// Opens the two ports and attaches to the named ones.
 pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
     let client = client()?;
-    let from = find(&client, "input", &attachments.from, PortFlags::IS_OUTPUT)?;
     let offset = attachments.offset;
-    if let Some(to) = attachments.to.iter().find(|to| to.offset != Offset::default()) {
-        let why = "JACK has one output port for all, which --offset-ms moves; leave the offset out here".to_owned();
-        return Err(PortError::Refused { system: NAME, port: to.name.clone(), why });
-    }
-    let named: Vec<String> = attachments.to.iter().map(|to| to.name.clone()).collect();
-    let to = find(&client, "output", &named, PortFlags::IS_INPUT)?;
-    let refused = |port: &str, error: jack::Error| PortError::Refused {
-        system: NAME,
-        port: port.to_owned(),
-        why: error.to_string(),
-    };
-    let input = client.register_port(INPUT_NAME, MidiIn::default()).map_err(|error| refused(INPUT_NAME, error))?;
-    let output = client.register_port(OUTPUT_NAME, MidiOut::default()).map_err(|error| refused(OUTPUT_NAME, error))?;
+    let input = client.register_port(INPUT_NAME, MidiIn::default()).map_err(|error| refused(INPUT_NAME, &error))?;
+    let output = client.register_port(OUTPUT_NAME, MidiOut::default()).map_err(|error| refused(OUTPUT_NAME, &error))?;
     let our_input = input.name().unwrap_or_default();
     let our_output = output.name().unwrap_or_default();
 
     let (commander, commands) = RingBuffer::new(2 * player::CAPACITY);
     let (heard, heard_at_pump) = RingBuffer::new(MESSAGES);
     let (sent, sent_at_pump) = RingBuffer::new(MESSAGES);
+    let human_gone = Arc::new(AtomicBool::new(false));
+    let turnover = Arc::new(AtomicU64::new(0));
+    let door = Door::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let released = Arc::new(AtomicU32::new(0));
     let pump = Pump::start(wiring.input, heard_at_pump, sent_at_pump, wiring.record, Arc::clone(&wiring.status))?;
@@ -100,33 +94,40 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         stopping: Arc::clone(&stopping),
         released: Arc::clone(&released),
         owed: Owed::default(),
+        held: Held::default(),
+        human_gone: Arc::clone(&human_gone),
         broken: false,
     };
-    let active = client
-        .activate_async(Notifications { status: wiring.status }, process)
-        .map_err(|error| refused(CLIENT_NAME, error))?;
-    let links = from.iter().map(|name| (name, &our_input)).chain(to.iter().map(|name| (&our_output, name)));
-    for (source, sink) in links {
-        match active.as_client().connect_ports_by_name(source, sink) {
-            // A session manager may have been quicker.
-            Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
-            Err(error) => return Err(refused(if *source == our_output { sink } else { source }, error)),
-        }
-    }
+    let notifications =
+        Notifications { status: Arc::clone(&wiring.status), turnover: Arc::clone(&turnover), bell: door.bell() };
+    let active = client.activate_async(notifications, process).map_err(|error| refused(CLIENT_NAME, &error))?;
     let system = format!(
         "{NAME} at {} Hz, {} frames a period",
         active.as_client().sample_rate(),
         active.as_client().buffer_size()
     );
     let period = u64::from(active.as_client().buffer_size()) * 1_000_000 / u64::from(active.as_client().sample_rate());
+    let active = Arc::new(active);
+    let board = JackBoard {
+        active: Arc::clone(&active),
+        our_input: our_input.clone(),
+        our_output: our_output.clone(),
+        sources: Vec::new(),
+        plugged: BTreeMap::new(),
+        human_gone,
+        turnover,
+    };
+    let shown = (wiring.clock, wiring.status, wiring.watchers);
+    let keeper = Keeper::start(door, Box::new(board), attachments.wanted(), attachments.required, shown)?;
     Ok(OpenPorts {
         // Commands are read at the beginning of a period, for that period.
         lead: LEAD + SessionDuration::from_micros(2 * period) + offset.lead(),
         system,
         timing: "to the frame, in JACK's own thread".to_owned(),
-        listening: std::iter::once(our_input).chain(from).collect(),
-        sending: std::iter::once(our_output).chain(to).collect(),
+        listening: Some(our_input),
+        sending: Some(our_output),
         player: PlayerLink::Ring(commander),
+        keeper,
         inputs: Vec::new(),
         release: release(&stopping, &released),
         output: Box::new(Running { stopping, released, active: Some(active), pump: Some(pump) }),
@@ -157,14 +158,102 @@ fn others(client: &Client, kind: PortFlags) -> Vec<String> {
     client.ports(None, Some("midi"), kind).into_iter().filter(|name| !name.starts_with(&own)).collect()
 }
 
-fn find(
-    client: &Client,
-    direction: &'static str,
-    wanted: &[String],
-    kind: PortFlags,
-) -> Result<Vec<String>, PortError> {
-    let there = others(client, kind);
-    wanted.iter().map(|name| find_port(direction, name, &there).map(|found| there[found].clone())).collect()
+fn refused(port: &str, error: &jack::Error) -> PortError {
+    PortError::Refused { system: NAME, port: port.to_owned(), why: error.to_string() }
+}
+
+/// What is attached to our two ports.
+struct JackBoard {
+    active: Arc<AsyncClient<Notifications, Process>>,
+    our_input: String,
+    our_output: String,
+    /// Whoever sends to us, attached by us or by others, when last looked.
+    sources: Vec<String>,
+    plugged: BTreeMap<CableId, (Direction, String)>,
+    human_gone: Arc<AtomicBool>,
+    turnover: Arc<AtomicU64>,
+}
+
+impl JackBoard {
+    /// Who is connected to one of our ports.
+    fn connected(&self, own: &str) -> Vec<String> {
+        self.active.as_client().port_by_name(own).map(|port| port.get_connections()).unwrap_or_default()
+    }
+
+    /// What a source held goes up when the source has gone: it cannot say so any more. All sources come in by one port,
+    /// so what others hold goes up with it.
+    fn look_at_sources(&mut self) {
+        let now = self.connected(&self.our_input);
+        if self.sources.iter().any(|before| !now.contains(before)) {
+            self.human_gone.store(true, Relaxed);
+        }
+        self.sources = now;
+    }
+
+    /// The two ends of a cable.
+    fn ends<'a>(&'a self, direction: Direction, port: &'a str) -> [&'a str; 2] {
+        match direction {
+            Direction::From => [port, &self.our_input],
+            Direction::To => [&self.our_output, port],
+        }
+    }
+}
+
+impl Board for JackBoard {
+    fn system(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn there(&mut self) -> Option<[Vec<Found>; 2]> {
+        self.look_at_sources();
+        let client = self.active.as_client();
+        let found = |kind| {
+            let others = others(client, kind).into_iter();
+            others.map(|name| Found { stable: name.clone(), name }).collect()
+        };
+        Some([found(PortFlags::IS_OUTPUT), found(PortFlags::IS_INPUT)])
+    }
+
+    fn turnover(&mut self) -> u64 {
+        self.turnover.load(Relaxed)
+    }
+
+    fn accepts(&self, _: Direction, wanted: &Destination) -> Result<(), PortError> {
+        if wanted.offset == Offset::default() {
+            return Ok(());
+        }
+        let why = "JACK has one output port for all, which --offset-ms moves; leave the offset out here".to_owned();
+        Err(PortError::Refused { system: NAME, port: wanted.name.clone(), why })
+    }
+
+    fn plug(&mut self, id: CableId, direction: Direction, port: &Found, _: Offset) -> Result<(), PortError> {
+        let [source, sink] = self.ends(direction, &port.name);
+        match self.active.as_client().connect_ports_by_name(source, sink) {
+            // A session manager may have been quicker.
+            Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
+            Err(error) => return Err(refused(&port.name, &error)),
+        }
+        self.plugged.insert(id, (direction, port.name.clone()));
+        Ok(())
+    }
+
+    fn is_plugged(&mut self, id: CableId) -> bool {
+        self.plugged.get(&id).is_some_and(|(direction, port)| {
+            let own = if *direction == Direction::From { &self.our_input } else { &self.our_output };
+            self.connected(own).contains(port)
+        })
+    }
+
+    // Stays known: somebody may plug it by hand.
+    fn unplug(&mut self, _: CableId) {}
+
+    fn remove(&mut self, id: CableId) {
+        let Some((direction, port)) = self.plugged.remove(&id) else { return };
+        let [source, sink] = self.ends(direction, &port);
+        // It may have gone already.
+        let _ = self.active.as_client().disconnect_ports_by_name(source, sink);
+        self.look_at_sources();
+    }
 }
 
 /// Everything that JACK's thread may touch.
@@ -188,6 +277,10 @@ struct Process {
     released: Arc<AtomicU32>,
     /// Note-offs that found no place in their period and go into the next.
     owed: Owed,
+    /// What the human holds.
+    held: Held,
+    /// Set when a source of what the human plays has gone: then what they hold is let go.
+    human_gone: Arc<AtomicBool>,
     /// Whether a period has panicked: then nothing is played any more but what is owed.
     broken: bool,
 }
@@ -244,30 +337,27 @@ impl Process {
                 _ => {}
             }
         }
+        let mut ears = Ears {
+            player: &mut self.player,
+            thru: &mut self.thru,
+            held: &mut self.held,
+            heard: &mut self.heard,
+            routing: &self.routing,
+            controls: &self.controls,
+            status: &self.status,
+        };
+        if self.human_gone.swap(false, Relaxed) {
+            ears.let_go(period.begin, &mut out);
+        }
         for event in self.input.iter(scope) {
             let Ok(message) = ShortMessage::from_bytes(event.bytes) else { continue };
-            let time = period.time_of(event.time);
-            if self.routing.echoes.is_echo(time, message) {
+            let timed = TimedMessage { time: period.time_of(event.time), message };
+            if self.routing.echoes.is_echo(timed.time, message) {
                 self.status.echoes.fetch_add(1, Relaxed);
                 continue;
             }
-            let timed = TimedMessage { time, message };
-            if !self.controls.claims(message) {
-                let now = latency.musical(time);
-                self.player.play(now, |time, message| out.send(time, message));
-                out.left = None;
-                self.player.command(PlayerCommand::Human(timed), now, |time, message| out.send(time, message));
-                if message.takes_the_turn() {
-                    self.status.figures.human_struck();
-                    out.left.into_iter().for_each(|left| self.status.figures.barge_in.add(left.since(time)));
-                }
-                if self.thru.passes(message, self.routing.thru()) {
-                    out.pass(now, message);
-                }
-            }
-            if self.heard.push(timed).is_err() {
-                self.status.input_dropped.fetch_add(1, Relaxed);
-            }
+            ears.held.hear(message);
+            ears.hear(timed, &mut out);
         }
         if self.stopping.load(Relaxed) || self.broken {
             self.player.release(music, |time, message| out.send(time, message));
@@ -278,6 +368,45 @@ impl Process {
         }
         self.status.plan_refused.store(self.player.refused(), Relaxed);
         self.status.gated.store(self.player.gated(), Relaxed);
+    }
+}
+
+/// What has to do with the human's messages in a period.
+struct Ears<'a> {
+    player: &'a mut Player,
+    thru: &'a mut Thru,
+    held: &'a mut Held,
+    heard: &'a mut Producer<TimedMessage>,
+    routing: &'a Routing,
+    controls: &'a Claims,
+    status: &'a Status,
+}
+
+impl Ears<'_> {
+    /// The human sends this.
+    fn hear(&mut self, timed: TimedMessage, out: &mut Placer<'_>) {
+        let TimedMessage { time, message } = timed;
+        if !self.controls.claims(message) {
+            let now = out.latency.musical(time);
+            self.player.play(now, |time, message| out.send(time, message));
+            out.left = None;
+            self.player.command(PlayerCommand::Human(timed), now, |time, message| out.send(time, message));
+            if message.takes_the_turn() {
+                self.status.figures.human_struck();
+                out.left.into_iter().for_each(|left| self.status.figures.barge_in.add(left.since(time)));
+            }
+            if self.thru.passes(message, self.routing.thru()) {
+                out.pass(now, message);
+            }
+        }
+        if self.heard.push(timed).is_err() {
+            self.status.input_dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A source has gone: what the human held goes up.
+    fn let_go(&mut self, now: SessionTime, out: &mut Placer<'_>) {
+        std::mem::take(self.held).release(|message| self.hear(TimedMessage { time: now, message }, out));
     }
 }
 
@@ -340,15 +469,26 @@ impl Placer<'_> {
     }
 }
 
-/// Hears that the server has gone.
+/// Hears that the server has gone, and that ports come and go.
 struct Notifications {
     status: Arc<Status>,
+    turnover: Arc<AtomicU64>,
+    bell: Bell,
 }
 
 impl NotificationHandler for Notifications {
     #[expect(unsafe_code, reason = "the trait demands it: JACK may call this from a signal handler")]
     unsafe fn shutdown(&mut self, _status: jack::ClientStatus, _reason: &str) {
         self.status.failed.store(true, Relaxed);
+    }
+
+    fn port_registration(&mut self, _: &Client, _: jack::PortId, _registered: bool) {
+        self.turnover.fetch_add(1, Relaxed);
+        self.bell.ring();
+    }
+
+    fn ports_connected(&mut self, _: &Client, _: jack::PortId, _: jack::PortId, _connected: bool) {
+        self.bell.ring();
     }
 }
 
@@ -372,7 +512,7 @@ fn release(stopping: &Arc<AtomicBool>, released: &Arc<AtomicU32>) -> Release {
 struct Running {
     stopping: Arc<AtomicBool>,
     released: Arc<AtomicU32>,
-    active: Option<AsyncClient<Notifications, Process>>,
+    active: Option<Arc<AsyncClient<Notifications, Process>>>,
     pump: Option<Pump>,
 }
 

@@ -1,8 +1,12 @@
 //! Where the program touches the outside world: MIDI systems, and a file that plays the human.
 
+#[cfg(target_os = "linux")]
+mod announcements;
+mod cables;
 mod file;
 #[cfg(feature = "jack")]
 mod frames;
+mod held;
 mod input;
 #[cfg(feature = "jack")]
 mod jack;
@@ -21,19 +25,23 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cables::{Board, CableId, Door, Found};
 use crossbeam_channel::Sender;
+use player_thread::Started;
 use thiserror::Error;
 
+pub use cables::{Cable, CableState, Cables, Direction, Keeper, Ports};
 pub use file::FilePlayer;
 pub use input::{Cue, InputSink};
 pub use offset::{Destination, Offset};
-pub use player_thread::{Order, PlayerThread};
+pub use player_thread::{Change, Order, PlayerThread};
 pub(crate) use realtime::raise_conductor;
 pub use routing::Routing;
 
 use crate::conductor::LEAD;
 use crate::control::Claims;
 use crate::player::PlayerCommand;
+use crate::sight::Sight;
 use crate::status::Status;
 use crate::take::Happening;
 use crate::time::{Clock, SessionDuration};
@@ -134,6 +142,22 @@ pub struct Attachments {
     pub to: Vec<Destination>,
     /// When messages leave at our own virtual port.
     pub offset: Offset,
+    /// Whether each named port must be there at the beginning; else it is waited for.
+    pub required: bool,
+}
+
+impl Attachments {
+    /// All that are named.
+    fn wanted(&self) -> impl Iterator<Item = (Direction, Destination)> + use<'_> {
+        let source = |name: &String| Destination { name: name.clone(), offset: Offset::default() };
+        let from = self.from.iter().map(move |name| (Direction::From, source(name)));
+        from.chain(self.to.iter().map(|to| (Direction::To, to.clone())))
+    }
+
+    /// The offset of the port at which messages leave first.
+    fn earliest(&self) -> Offset {
+        self.to.iter().map(|to| to.offset).chain([self.offset]).min().unwrap_or_default()
+    }
 }
 
 /// What every backend is given.
@@ -150,6 +174,25 @@ pub struct Wiring {
     pub routing: Arc<Routing>,
     /// Counters.
     pub status: Arc<Status>,
+    /// Where it is shown that ports come and go.
+    pub watchers: Sender<Sight>,
+}
+
+#[cfg(test)]
+impl Wiring {
+    /// One that leads nowhere but to the recorder.
+    fn in_a_test(record: Sender<Happening>, status: Arc<Status>) -> Self {
+        let (to_conductor, _) = crossbeam_channel::bounded(16);
+        Self {
+            clock: Clock::new(),
+            input: InputSink::new(to_conductor, Arc::default(), Arc::clone(&status)),
+            controls: Arc::default(),
+            record,
+            routing: Arc::default(),
+            status,
+            watchers: crossbeam_channel::bounded(16).0,
+        }
+    }
 }
 
 /// Open ports and the player behind them.
@@ -160,12 +203,14 @@ pub struct OpenPorts {
     pub timing: String,
     /// Least time between planning a note and its onset, so that it is not late at the port.
     pub lead: SessionDuration,
-    /// Ports that listen, in words.
-    pub listening: Vec<String>,
-    /// Ports that we send to, in words.
-    pub sending: Vec<String>,
+    /// Our own port that listens, in words.
+    pub listening: Option<String>,
+    /// Our own port that we send by, in words.
+    pub sending: Option<String>,
     /// How to reach the player; for the conductor.
     pub player: PlayerLink,
+    /// Who looks after the ports that are attached to by name. Dropped first; then they stay as they are.
+    pub keeper: Keeper,
     /// Dropping them stops listening, so that nothing new comes in.
     pub inputs: Vec<Box<dyn Send>>,
     /// Dropping it releases what sounds and closes the port.
@@ -197,10 +242,11 @@ impl PlayerLink {
     }
 }
 
-/// Opens the virtual ports and attaches to the named ones.
+/// Opens the virtual ports and attaches to the named ones; those that are not there are waited for, unless they are
+/// required.
 ///
 /// # Errors
-/// When the system asked for is not there or a named port does not exist.
+/// When the system asked for is not there, a name is ambiguous, or a port that is required is missing.
 pub fn open(backend: Backend, attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
     match backend.resolved() {
         Backend::System => system::open(attachments, wiring),
@@ -226,19 +272,50 @@ fn none(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortErro
     if let Some((direction, name)) = named.or(attachments.to.first().map(|to| ("output", &to.name))) {
         return Err(PortError::Unknown { direction, wanted: name.clone(), there: Vec::new() });
     }
-    let (sender, thread, timing) =
-        PlayerThread::start(wiring.clock, Vec::new(), wiring.routing, wiring.record, wiring.status)?;
+    let Started { orders, thread, timing, .. } = PlayerThread::start(None, Offset::default(), &wiring)?;
+    let shown = (wiring.clock, wiring.status, wiring.watchers);
+    let keeper = Keeper::start(Door::new(), Box::new(NoBoard), [], attachments.required, shown)?;
     Ok(OpenPorts {
         system: "none".to_owned(),
         timing,
         lead: LEAD,
-        listening: Vec::new(),
-        sending: Vec::new(),
-        player: PlayerLink::Thread(sender.clone()),
+        listening: None,
+        sending: None,
+        player: PlayerLink::Thread(orders),
+        keeper,
         inputs: Vec::new(),
         release: thread.release(),
         output: Box::new(thread),
     })
+}
+
+/// No MIDI system: there is nothing to attach to.
+struct NoBoard;
+
+impl Board for NoBoard {
+    fn system(&self) -> String {
+        "none".to_owned()
+    }
+
+    fn there(&mut self) -> Option<[Vec<Found>; 2]> {
+        Some([Vec::new(), Vec::new()])
+    }
+
+    fn accepts(&self, direction: Direction, wanted: &Destination) -> Result<(), PortError> {
+        Err(PortError::Unknown { direction: direction.name(), wanted: wanted.name.clone(), there: Vec::new() })
+    }
+
+    fn plug(&mut self, _: CableId, direction: Direction, port: &Found, _: Offset) -> Result<(), PortError> {
+        Err(PortError::Unknown { direction: direction.name(), wanted: port.name.clone(), there: Vec::new() })
+    }
+
+    fn is_plugged(&mut self, _: CableId) -> bool {
+        false
+    }
+
+    fn unplug(&mut self, _: CableId) {}
+
+    fn remove(&mut self, _: CableId) {}
 }
 
 #[cfg(feature = "jack")]

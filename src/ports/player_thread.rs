@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::cables::{CableId, MOST};
 use super::offset::Offset;
 use super::realtime;
 use super::routing::Routing;
-use super::wire::{Outlet, Wire, earliest};
-use super::{PortError, Release};
+use super::wire::{MidiOutput, Wire};
+use super::{PortError, Release, Wiring};
 use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
@@ -26,13 +27,61 @@ const ORDERS: usize = 2 * player::CAPACITY;
 /// How soon a note-off that a port refused is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
 
+/// What the thread is done with and may not drop itself, since closing a port takes its time. When it is full, which
+/// takes hundreds of ports within a quarter of a second, the thread drops it all the same.
+const SCRAP: usize = 4 * MOST;
+
 /// What reaches the player's thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// For the player.
     Command(PlayerCommand),
+    /// A change of its ports.
+    Ports(Change),
     /// Release what sounds and end.
     End,
+}
+
+/// A change of the ports that messages leave by. Made elsewhere, so that the player's thread neither waits nor takes
+/// memory.
+pub struct Change(Replug);
+
+enum Replug {
+    /// Messages leave by this as well from now on. It takes over the debts of the wire of the same cable.
+    Plug(Box<Wire>),
+    /// The port at the end of this cable has gone.
+    Unplug(CableId),
+    /// The cable is wanted no longer.
+    Remove(CableId),
+}
+
+/// What the player's thread is done with.
+pub(super) enum Scrap {
+    Wire(#[expect(dead_code, reason = "only to be dropped")] Box<Wire>),
+    Output(#[expect(dead_code, reason = "only to be dropped")] Box<dyn MidiOutput>),
+}
+
+impl Change {
+    pub(super) fn plug(wire: Wire) -> Order {
+        Order::Ports(Self(Replug::Plug(Box::new(wire))))
+    }
+
+    pub(super) fn unplug(cable: CableId) -> Order {
+        Order::Ports(Self(Replug::Unplug(cable)))
+    }
+
+    pub(super) fn remove(cable: CableId) -> Order {
+        Order::Ports(Self(Replug::Remove(cable)))
+    }
+}
+
+/// A thread that plays, and how to reach it.
+pub(super) struct Started {
+    pub orders: Sender<Order>,
+    pub thread: PlayerThread,
+    /// How well it keeps time, in words.
+    pub timing: String,
+    /// What it is done with: to be emptied, and dropped, by a thread that may wait.
+    pub scrap: Receiver<Scrap>,
 }
 
 /// The running thread. Dropping it ends the thread; then what sounds has been released.
@@ -44,21 +93,38 @@ pub struct PlayerThread {
 }
 
 impl PlayerThread {
-    /// Starts the thread, and says in words how well it keeps time.
+    /// Starts the thread with our own port, if there is one. The player lives in musical time; `earliest` is the offset
+    /// of the port at which messages leave first.
     pub(super) fn start(
-        clock: Clock,
-        outlets: Vec<Outlet>,
-        routing: Arc<Routing>,
-        record: Sender<Happening>,
-        status: Arc<Status>,
-    ) -> Result<(Sender<Order>, Self, String), PortError> {
+        output: Option<(Box<dyn MidiOutput>, Offset)>,
+        earliest: Offset,
+        wiring: &Wiring,
+    ) -> Result<Started, PortError> {
+        let clock = wiring.clock;
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
         let (at_the_end, ended) = crossbeam_channel::bounded(0);
         let (tell_priority, priority) = crossbeam_channel::bounded(1);
-        let offset = earliest(&outlets);
-        let wires = outlets.into_iter().map(|outlet| Wire::new(outlet, offset)).collect();
-        let wires = Wires { clock, offset, wires, left: None, routing, record, status };
-        let performance = Performance { clock, offset, player: Player::default(), thru: Thru::default(), wires };
+        let (throw_away, scrap) = crossbeam_channel::bounded(SCRAP);
+        // With room for all cables, so that the thread takes no memory.
+        let mut wires = Vec::with_capacity(MOST + 1);
+        wires.extend(output.map(|(output, offset)| Box::new(Wire::new(None, output, offset, earliest))));
+        let wires = Wires {
+            clock,
+            offset: earliest,
+            wires,
+            left: None,
+            routing: Arc::clone(&wiring.routing),
+            record: wiring.record.clone(),
+            status: Arc::clone(&wiring.status),
+        };
+        let performance = Performance {
+            clock,
+            offset: earliest,
+            player: Player::default(),
+            thru: Thru::default(),
+            wires,
+            throw_away,
+        };
         let thread = thread::Builder::new()
             .name("player".into())
             .spawn(move || {
@@ -68,7 +134,8 @@ impl PlayerThread {
             })
             .map_err(|error| PortError::Unavailable { system: "the player's thread", why: error.to_string() })?;
         let timing = priority.recv().unwrap_or_default();
-        Ok((sender.clone(), Self { orders: sender, ended, thread: Some(thread) }, timing))
+        let thread = Self { orders: sender.clone(), ended, thread: Some(thread) };
+        Ok(Started { orders: sender, thread, timing, scrap })
     }
 }
 
@@ -104,6 +171,7 @@ struct Performance {
     player: Player,
     thru: Thru,
     wires: Wires,
+    throw_away: Sender<Scrap>,
 }
 
 /// Where messages leave.
@@ -111,7 +179,8 @@ struct Wires {
     clock: Clock,
     /// That of the earliest port.
     offset: Offset,
-    wires: Vec<Wire>,
+    #[expect(clippy::vec_box, reason = "taking one out of its box would give memory back on the player's thread")]
+    wires: Vec<Box<Wire>>,
     /// When the last message of an answer left.
     left: Option<SessionTime>,
     routing: Arc<Routing>,
@@ -149,7 +218,7 @@ impl Wires {
     ) -> SessionTime {
         let now = self.clock.now();
         // Before it is sent, so that no echo is quicker.
-        if self.wires.iter().any(Wire::is_prompt) {
+        if self.wires.iter().any(|wire| wire.is_prompt()) {
             self.routing.echoes.sent(now, message, origin);
         }
         for wire in &mut self.wires {
@@ -197,6 +266,7 @@ impl Performance {
             self.wires.status.figures.player_queue.saw(orders.len());
             match order {
                 Ok(Order::Command(command)) => self.take(command),
+                Ok(Order::Ports(Change(change))) => self.change(change),
                 Err(RecvTimeoutError::Timeout) => {}
                 // Dropping the performance releases what sounds.
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
@@ -207,12 +277,40 @@ impl Performance {
     /// Sleeps until there is an order or something to send.
     fn next_order(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
         let wires = &self.wires.wires;
-        let retry_at = wires.iter().any(Wire::owes).then(|| Instant::now() + RETRY_AFTER);
+        let retry_at = wires.iter().any(|wire| wire.owes()).then(|| Instant::now() + RETRY_AFTER);
         let planned = self.player.next_due().map(|due| self.offset.leaves_at(due));
-        let due = planned.into_iter().chain(wires.iter().filter_map(Wire::next_due)).min();
+        let due = planned.into_iter().chain(wires.iter().filter_map(|wire| wire.next_due())).min();
         match due.map(|due| self.clock.instant(due)).into_iter().chain(retry_at).min() {
             Some(wake) => orders.recv_deadline(wake),
             None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn change(&mut self, change: Replug) {
+        let wires = &mut self.wires.wires;
+        let mut of = |cable| wires.iter_mut().position(|wire| wire.cable == Some(cable));
+        let scrap = match change {
+            Replug::Plug(mut wire) => match wire.cable.and_then(&mut of) {
+                Some(place) => {
+                    wire.inherit(&mut wires[place]);
+                    Some(Scrap::Wire(std::mem::replace(&mut wires[place], wire)))
+                }
+                // The keeper lets no more cables be wanted than there is room for.
+                None if wires.len() < wires.capacity() => {
+                    wires.push(wire);
+                    None
+                }
+                None => Some(Scrap::Wire(wire)),
+            },
+            Replug::Unplug(cable) => of(cable).and_then(|place| wires[place].unplug()).map(Scrap::Output),
+            Replug::Remove(cable) => of(cable).map(|place| {
+                let mut wire = wires.swap_remove(place);
+                wire.release();
+                Scrap::Wire(wire)
+            }),
+        };
+        if let Some(scrap) = scrap {
+            let _ = self.throw_away.try_send(scrap);
         }
     }
 
@@ -262,7 +360,6 @@ mod tests {
     use super::*;
     use crate::note::Note;
     use crate::player::PlannedNote;
-    use crate::ports::wire::MidiOutput;
     use crate::time::SessionDuration;
 
     /// A port that refuses its first note-offs, and remembers what it took.
@@ -288,10 +385,10 @@ mod tests {
         let status = Arc::new(Status::default());
         let (record, _recorded) = crossbeam_channel::bounded(16);
         let port = Box::new(Reluctant { refusals, took: Arc::clone(&took) });
-        let clock = Clock::new();
-        let outlets = vec![Outlet { output: port, offset: Offset::default() }];
-        let (orders, thread, _) =
-            PlayerThread::start(clock, outlets, Arc::default(), record, Arc::clone(&status)).expect("started");
+        let wiring = Wiring::in_a_test(record, Arc::clone(&status));
+        let clock = wiring.clock;
+        let Started { orders, thread, .. } =
+            PlayerThread::start(Some((port, Offset::default())), Offset::default(), &wiring).expect("started");
         let note = Note { onset: clock.now(), key: 60, duration: SessionDuration::from_millis(5), velocity: 80 };
         orders
             .send(Order::Command(PlayerCommand::Play(PlannedNote { epoch: 1, channel: 3, note })))

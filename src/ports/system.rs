@@ -1,15 +1,24 @@
 //! The operating system's MIDI through `midir`: ALSA sequencer, CoreMIDI, WinMM.
+//!
+//! Each named port has a client of its own. midir does not tell that a port has gone, so the keeper looks at the list, and
+//! on Linux hears the sequencer's announcements as well: a port may go and come back under the same number between two
+//! looks.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use midir::{Ignore, MidiIO, MidiInput, MidiOutput as MidirOutput, MidiOutputConnection};
+use crossbeam_channel::{Receiver, Sender};
+use midir::{Ignore, MidiIO, MidiInput, MidiInputConnection, MidiOutput as MidirOutput, MidiOutputConnection};
 
-use super::player_thread::PlayerThread;
+#[cfg(target_os = "linux")]
+use super::announcements::Announcements;
+use super::cables::{Board, CableId, Door, Found, stable_name};
+use super::held::Held;
+use super::player_thread::{Change, PlayerThread, Scrap, Started};
 use super::stamps::Stamps;
-use super::wire::{MidiOutput, Outlet, earliest};
+use super::wire::{MidiOutput, Wire};
 use super::{
-    Attachments, CLIENT_NAME, Destination, INPUT_NAME, InputSink, OUTPUT_NAME, OpenPorts, PlayerLink, PortError,
-    Wiring, find_port,
+    Attachments, CLIENT_NAME, Destination, Direction, INPUT_NAME, InputSink, Keeper, OUTPUT_NAME, Offset, OpenPorts,
+    Order, PlayerLink, PortError, Wiring,
 };
 use crate::conductor::LEAD;
 use crate::midi::ShortMessage;
@@ -45,60 +54,174 @@ pub(super) fn list() -> Result<[Vec<String>; 2], PortError> {
 
 /// Opens the virtual ports and attaches to the named ones.
 pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
-    let Wiring { clock, input, controls: _, record, routing, status } = wiring;
-    let mut listening = Vec::new();
-    let mut sending = Vec::new();
-
-    let mut outlets = Vec::new();
-    if let Some(virtual_output) = virtual_output()? {
-        outlets.push(Outlet { output: Box::new(virtual_output), offset: attachments.offset });
-        sending.push(OUTPUT_NAME.to_owned());
-    }
-    for Destination { name, offset } in &attachments.to {
-        let client = output_client()?;
-        let (ports, there) = names(&client);
-        let found = find_port("output", name, &there)?;
-        let connection =
-            client.connect(&ports[found], OUTPUT_NAME).map_err(|error| refused(&there[found], error.kind()))?;
-        outlets.push(Outlet { output: Box::new(connection), offset: *offset });
-        sending.push(there[found].clone());
-    }
-
-    // Named ports are looked up before any thread runs, so that a wrong name leaves nothing behind.
-    let mut sources = Vec::new();
-    for wanted in &attachments.from {
-        let client = input_client()?;
-        let (ports, there) = names(&client);
-        let found = find_port("input", wanted, &there)?;
-        sources.push((client, ports[found].clone(), there[found].clone()));
-    }
-    let lead = LEAD + earliest(&outlets).lead();
-    let (sender, thread, timing) = PlayerThread::start(clock, outlets, Arc::clone(&routing), record, status)?;
-    let input = input.telling(sender.clone(), routing);
+    let earliest = attachments.earliest();
+    let output = virtual_output()?.map(|output| (Box::new(output) as Box<dyn MidiOutput>, attachments.offset));
+    let sending = output.as_ref().map(|_| OUTPUT_NAME.to_owned());
+    let Started { orders, thread, timing, scrap } = PlayerThread::start(output, earliest, &wiring)?;
+    let Wiring { clock, input, routing, status, watchers, .. } = wiring;
+    let input = input.telling(orders.clone(), routing);
     let mut inputs: Vec<Box<dyn Send>> = Vec::new();
+    let mut listening = None;
     if let Some(connection) = virtual_input(Listening::new(clock, input.clone()))? {
         inputs.push(connection);
-        listening.push(INPUT_NAME.to_owned());
+        listening = Some(INPUT_NAME.to_owned());
     }
-    for (client, port, name) in sources {
-        let listener = Listening::new(clock, input.clone());
-        let connection = client
-            .connect(&port, INPUT_NAME, Listening::hear, listener)
-            .map_err(|error| refused(&name, error.kind()))?;
-        inputs.push(Box::new(connection));
-        listening.push(name);
-    }
+    let board = MidirBoard {
+        clock,
+        input,
+        orders: orders.clone(),
+        scrap,
+        earliest,
+        sources: BTreeMap::new(),
+        plugged: BTreeMap::new(),
+        turnover: 0,
+        #[cfg(target_os = "linux")]
+        announcements: Announcements::listen(),
+    };
+    let shown = (clock, status, watchers);
+    let keeper = Keeper::start(Door::new(), Box::new(board), attachments.wanted(), attachments.required, shown)?;
     Ok(OpenPorts {
         system: NAME.to_owned(),
         timing,
-        lead,
+        lead: LEAD + earliest.lead(),
         listening,
         sending,
-        player: PlayerLink::Thread(sender),
+        player: PlayerLink::Thread(orders),
+        keeper,
         inputs,
         release: thread.release(),
         output: Box::new(thread),
     })
+}
+
+/// What is attached, by the operating system's own MIDI.
+struct MidirBoard {
+    clock: Clock,
+    input: InputSink,
+    orders: Sender<Order>,
+    /// What the player's thread is done with.
+    scrap: Receiver<Scrap>,
+    /// The offset of the port at which messages leave first; the player's time is measured by it.
+    earliest: Offset,
+    sources: BTreeMap<CableId, MidiInputConnection<Listening>>,
+    /// The whole names of the ports that are plugged, and whether each is there still.
+    plugged: BTreeMap<CableId, (String, bool)>,
+    /// How many ports have gone.
+    turnover: u64,
+    #[cfg(target_os = "linux")]
+    announcements: Option<Announcements>,
+}
+
+impl MidirBoard {
+    fn tell_player(&self, change: Order) {
+        // Waits while the queue is full: the thread empties it, or has ended already.
+        let _ = self.orders.send(change);
+    }
+
+    /// The keys that a source held go up: it cannot say so any more.
+    fn close(&mut self, id: CableId) {
+        if let Some(connection) = self.sources.remove(&id) {
+            let (_, mut listening) = connection.close();
+            listening.release();
+        }
+        self.plugged.remove(&id);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn hear_announcements(&mut self) {
+        let Self { announcements, plugged, turnover, .. } = self;
+        if let Some(announcements) = announcements {
+            announcements.take(|gone| {
+                *turnover += 1;
+                plugged.values_mut().filter(|(name, _)| gone.is(name)).for_each(|(_, there)| *there = false);
+            });
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn hear_announcements(&mut self) {}
+}
+
+impl Board for MidirBoard {
+    fn system(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn there(&mut self) -> Option<[Vec<Found>; 2]> {
+        self.scrap.try_iter().for_each(drop);
+        self.hear_announcements();
+        let [from, to] = list().ok()?;
+        let found = |names: Vec<String>| {
+            let others = names.into_iter().filter(|name| !is_own(name));
+            others.map(|name| Found { stable: stable_name(&name), name }).collect()
+        };
+        Some([found(from), found(to)])
+    }
+
+    fn turnover(&mut self) -> u64 {
+        self.hear_announcements();
+        self.turnover
+    }
+
+    fn accepts(&self, direction: Direction, wanted: &Destination) -> Result<(), PortError> {
+        if direction == Direction::To && wanted.offset < self.earliest {
+            let why = "it would be earlier than every port was at the beginning; start with it".to_owned();
+            return Err(PortError::Refused { system: NAME, port: wanted.name.clone(), why });
+        }
+        Ok(())
+    }
+
+    fn plug(&mut self, id: CableId, direction: Direction, port: &Found, offset: Offset) -> Result<(), PortError> {
+        match direction {
+            Direction::From => {
+                let client = input_client()?;
+                let (ports, there) = names(&client);
+                let place = there.iter().position(|name| *name == port.name).ok_or_else(|| vanished(port))?;
+                let listening = Listening::new(self.clock, self.input.clone());
+                let connection = client
+                    .connect(&ports[place], INPUT_NAME, Listening::hear, listening)
+                    .map_err(|error| refused(&port.name, error.kind()))?;
+                self.sources.insert(id, connection);
+            }
+            Direction::To => {
+                let client = output_client()?;
+                let (ports, there) = names(&client);
+                let place = there.iter().position(|name| *name == port.name).ok_or_else(|| vanished(port))?;
+                let connection =
+                    client.connect(&ports[place], OUTPUT_NAME).map_err(|error| refused(&port.name, error.kind()))?;
+                self.tell_player(Change::plug(Wire::new(Some(id), Box::new(connection), offset, self.earliest)));
+            }
+        }
+        self.plugged.insert(id, (port.name.clone(), true));
+        Ok(())
+    }
+
+    fn is_plugged(&mut self, id: CableId) -> bool {
+        self.plugged.get(&id).is_some_and(|(_, there)| *there)
+    }
+
+    fn unplug(&mut self, id: CableId) {
+        if !self.sources.contains_key(&id) {
+            self.tell_player(Change::unplug(id));
+        }
+        self.close(id);
+    }
+
+    fn remove(&mut self, id: CableId) {
+        if !self.sources.contains_key(&id) {
+            self.tell_player(Change::remove(id));
+        }
+        self.close(id);
+    }
+}
+
+/// Whether a port is one of ours: on ALSA, of a client of our name.
+fn is_own(name: &str) -> bool {
+    name.split_once(':').is_some_and(|(client, _)| client == CLIENT_NAME)
+}
+
+fn vanished(port: &Found) -> PortError {
+    refused(&port.name, "it has just gone")
 }
 
 /// What an input's callback needs.
@@ -106,16 +229,26 @@ struct Listening {
     clock: Clock,
     stamps: Stamps,
     sink: InputSink,
+    held: Held,
 }
 
 impl Listening {
     fn new(clock: Clock, sink: InputSink) -> Self {
-        Self { clock, stamps: Stamps::default(), sink }
+        Self { clock, stamps: Stamps::default(), sink, held: Held::default() }
+    }
+
+    /// Lets go of what is held, as if the human had.
+    fn release(&mut self) {
+        let now = self.clock.now();
+        self.held.release(|message| self.sink.push(now, message.as_bytes()));
     }
 
     /// Thread: midir's. Decodes, stamps, pushes, and no more.
     fn hear(stamp_us: u64, bytes: &[u8], listening: &mut Self) {
         let time = listening.stamps.convert(stamp_us, listening.clock.now());
+        if let Ok(message) = ShortMessage::from_bytes(bytes) {
+            listening.held.hear(message);
+        }
         listening.sink.push(time, bytes);
     }
 }

@@ -1,12 +1,16 @@
 //! One port that the player's thread sends to, and what it still owes there.
+//!
+//! The port may go and come back: the wire stays, with its debts, and pays them at the next port that is put to it.
 
 use std::collections::VecDeque;
 
+use super::cables::CableId;
 use super::offset::Offset;
 use super::routing::Routing;
 use crate::echo::Origin;
 use crate::midi::{MidiEvent, ShortMessage};
 use crate::player::Owed;
+use crate::thru::Thru;
 use crate::time::{SessionDuration, SessionTime};
 
 /// Messages that may wait for their time at a port that is later than another. When it is full the oldest leaves early.
@@ -18,25 +22,19 @@ pub(super) trait MidiOutput: Send {
     fn send(&mut self, message: ShortMessage) -> bool;
 }
 
-/// A port and when messages leave there.
-pub(super) struct Outlet {
-    pub output: Box<dyn MidiOutput>,
-    pub offset: Offset,
-}
-
-/// The offset of the port at which messages leave first.
-pub(super) fn earliest(outlets: &[Outlet]) -> Offset {
-    outlets.iter().map(|outlet| outlet.offset).min().unwrap_or_default()
-}
-
 /// A port and the player's debts there.
 pub(super) struct Wire {
-    output: Box<dyn MidiOutput>,
+    /// The cable that leads there; `None` for our own port, which never goes.
+    pub cable: Option<CableId>,
+    /// `None` while the port is gone.
+    output: Option<Box<dyn MidiOutput>>,
     /// How much later than at the earliest port messages leave.
     delay: SessionDuration,
     waiting: VecDeque<(SessionTime, ShortMessage)>,
     /// Keys of the answer that sound here, channel by channel.
     sounding: [u128; 16],
+    /// What the human played and was passed on here.
+    passed: Thru,
     /// Note-offs that the port refused.
     owed: Owed,
     /// Messages that the port refused.
@@ -44,12 +42,59 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub fn new(Outlet { output, offset }: Outlet, earliest: Offset) -> Self {
+    pub fn new(cable: Option<CableId>, output: Box<dyn MidiOutput>, offset: Offset, earliest: Offset) -> Self {
         let delay = offset.after(earliest);
         // Allocated only where something will wait.
         let places = if delay == SessionDuration::ZERO { 0 } else { WAITING };
-        let waiting = VecDeque::with_capacity(places);
-        Self { output, delay, waiting, sounding: [0; 16], owed: Owed::default(), refusals: 0 }
+        Self {
+            cable,
+            output: Some(output),
+            delay,
+            waiting: VecDeque::with_capacity(places),
+            sounding: [0; 16],
+            passed: Thru::default(),
+            owed: Owed::default(),
+            refusals: 0,
+        }
+    }
+
+    /// The port has gone: what waits is never heard, and what sounded there is owed until another port is put to it.
+    /// Gives the port back, which may not be closed here.
+    pub fn unplug(&mut self) -> Option<Box<dyn MidiOutput>> {
+        self.waiting.clear();
+        self.output.take()
+    }
+
+    /// Takes over from a wire whose port has gone, and pays its debts: the instrument may have held the notes.
+    pub fn inherit(&mut self, before: &mut Self) {
+        for (channel, keys) in (0u8..).zip(std::mem::take(&mut before.sounding)) {
+            keys_of(keys).for_each(|key| self.owed.add(ShortMessage::note_off(channel, key)));
+        }
+        for note_off in before.owed.take() {
+            self.owed.add(note_off);
+        }
+        let Self { output, owed, .. } = self;
+        before.passed.release(|message| {
+            // Pedals as well; one that is refused here finds a port with bigger troubles.
+            if !output.as_mut().is_some_and(|output| output.send(message)) {
+                owed.add(message);
+            }
+        });
+    }
+
+    /// Ends what sounds here; the port is wanted no longer.
+    pub fn release(&mut self) {
+        self.waiting.clear();
+        for (channel, keys) in (0u8..).zip(std::mem::take(&mut self.sounding)) {
+            keys_of(keys).for_each(|key| self.owed.add(ShortMessage::note_off(channel, key)));
+        }
+        let Self { output: Some(output), owed, passed, .. } = self else { return };
+        owed.take().for_each(|note_off| {
+            output.send(note_off);
+        });
+        passed.release(|message| {
+            output.send(message);
+        });
     }
 
     /// Whether messages leave here at once.
@@ -59,7 +104,7 @@ impl Wire {
 
     /// Sends what is due at the earliest port at `now`, as much later as this port is.
     pub fn send(&mut self, now: SessionTime, message: ShortMessage, routing: &Routing) {
-        if self.is_prompt() {
+        if self.is_prompt() || self.output.is_none() {
             return self.write(message);
         }
         if self.waiting.len() == WAITING
@@ -89,8 +134,11 @@ impl Wire {
         if !self.is_prompt() {
             routing.echoes.sent(now, message, Origin::Thru);
         }
-        let sent = self.output.send(message);
-        self.settle(message, sent);
+        if let Some(output) = &mut self.output {
+            self.passed.passes(message, true);
+            let sent = output.send(message);
+            self.settle(message, sent);
+        }
     }
 
     /// The answer on `channel` is over: what sounds of it ends, what waits is never heard.
@@ -99,8 +147,7 @@ impl Wire {
             return;
         }
         self.waiting.retain(|(_, waiting)| waiting.channel() != Some(channel));
-        let sounding = self.sounding[usize::from(channel)];
-        for key in (0..128u8).filter(|key| sounding & (1 << key) != 0) {
+        for key in keys_of(self.sounding[usize::from(channel)]) {
             self.write_late(now, ShortMessage::note_off(channel, key), routing);
         }
     }
@@ -111,9 +158,11 @@ impl Wire {
             self.waiting.pop_front();
             self.write_late(now, message, routing);
         }
-        if self.owes() {
+        if let Some(output) = &mut self.output
+            && !self.owed.is_empty()
+        {
             for note_off in self.owed.take() {
-                if !self.output.send(note_off) {
+                if !output.send(note_off) {
                     self.owed.add(note_off);
                 }
             }
@@ -125,9 +174,9 @@ impl Wire {
         self.waiting.front().map(|(leaves, _)| *leaves)
     }
 
-    /// Whether note-offs were refused.
+    /// Whether note-offs are owed to a port that is there.
     pub fn owes(&self) -> bool {
-        !self.owed.is_empty()
+        self.output.is_some() && !self.owed.is_empty()
     }
 
     /// What leaves later here than elsewhere may also come back later.
@@ -136,8 +185,10 @@ impl Wire {
         self.write(message);
     }
 
+    /// While the port is gone nothing is sent, and what sounded there stays owed.
     fn write(&mut self, message: ShortMessage) {
-        let sent = self.output.send(message);
+        let Some(output) = &mut self.output else { return };
+        let sent = output.send(message);
         match message.event() {
             MidiEvent::NoteOff { channel, key } => self.sounding[usize::from(channel)] &= !(1 << key),
             MidiEvent::NoteOn { channel, key, .. } if sent => self.sounding[usize::from(channel)] |= 1 << key,
@@ -155,6 +206,11 @@ impl Wire {
             _ => {}
         }
     }
+}
+
+/// The keys of a set.
+fn keys_of(keys: u128) -> impl Iterator<Item = u8> {
+    (0..128u8).filter(move |key| keys & (1 << key) != 0)
 }
 
 fn is_of(message: ShortMessage, of_channel: u8, of_key: u8) -> bool {
@@ -188,8 +244,14 @@ mod tests {
     /// A wire that is 20 ms later than another, and what it has sent.
     fn late() -> (Wire, Arc<Mutex<Vec<ShortMessage>>>) {
         let sent = Arc::default();
-        let outlet = Outlet { output: Box::new(Noted(Arc::clone(&sent))), offset: "5".parse().expect("in range") };
-        (Wire::new(outlet, "-15".parse().expect("in range")), sent)
+        let offset = |ms: &str| ms.parse().expect("in range");
+        (Wire::new(None, Box::new(Noted(Arc::clone(&sent))), offset("5"), offset("-15")), sent)
+    }
+
+    /// A wire of the cable 1 that is as early as any, and what it has sent.
+    fn prompt() -> (Wire, Arc<Mutex<Vec<ShortMessage>>>) {
+        let sent = Arc::default();
+        (Wire::new(Some(1), Box::new(Noted(Arc::clone(&sent))), Offset::default(), Offset::default()), sent)
     }
 
     fn take(sent: &Mutex<Vec<ShortMessage>>) -> Vec<ShortMessage> {
@@ -250,5 +312,31 @@ mod tests {
         }
         wire.catch_up(at(200), &routing);
         assert_eq!(take(&sent).len(), 2 * WAITING);
+    }
+
+    #[test]
+    fn what_sounded_when_the_port_went_ends_at_the_port_that_comes_back() {
+        let (mut gone, sent) = prompt();
+        let routing = Routing::default();
+        let (on, off) = (ShortMessage::note_on(0, 60, 70), ShortMessage::note_off(0, 60));
+        gone.send(at(100), on, &routing);
+        gone.pass(at(100), ShortMessage::note_on(2, 72, 70), &routing);
+        gone.pass(at(100), ShortMessage::control_change(2, 64, 127), &routing);
+        take(&sent);
+        assert!(gone.unplug().is_some());
+        gone.send(at(110), off, &routing);
+        gone.send(at(120), ShortMessage::note_on(0, 65, 70), &routing);
+        gone.pass(at(130), ShortMessage::note_off(2, 72), &routing);
+        assert_eq!((take(&sent).len(), gone.refusals, gone.owes()), (0, 0, false), "nobody is there");
+
+        let (mut back, sent) = prompt();
+        back.inherit(&mut gone);
+        back.catch_up(at(200), &routing);
+        let mut paid = take(&sent);
+        paid.sort_by_key(|message| message.as_bytes().to_vec());
+        assert_eq!(paid, [off, ShortMessage::note_off(2, 72), ShortMessage::control_change(2, 64, 0)]);
+        back.send(at(210), on, &routing);
+        back.release();
+        assert_eq!(take(&sent), [on, off]);
     }
 }

@@ -114,6 +114,7 @@ mod tests {
             model: "first".into(),
             styles: vec!["any".into(), "folk".into()],
             controllers: Controllers::default(),
+            ports: Arc::default(),
         };
         let (show, shown) = crossbeam_channel::bounded(8);
         let feed = Feed::start(view, shown).expect("a thread");

@@ -60,6 +60,13 @@ impl Sight {
                 };
                 whole
             }
+            Self::Ports { at, ports, news } => {
+                let mut line = json!(**ports);
+                line["event"] = json!("ports");
+                line["at"] = json!(seconds(*at));
+                line["news"] = json!(news);
+                line
+            }
             Self::Trouble(why) => json!({ "event": "trouble", "why": why }),
         }
     }
@@ -74,14 +81,14 @@ impl Controllers {
 }
 
 impl View {
-    /// As one JSON object: `turn`, `model`, `styles`, `controllers`, and `settings` by name, each as it is typed.
+    /// As one JSON object: `turn`, `model`, `styles`, `controllers`, `ports`, and `settings` by name, each as it is typed.
     pub fn to_json(&self) -> Value {
         let shown = SETTINGS
             .iter()
             .map(|setting| (setting.name.to_owned(), Value::from(setting.show(setting.value(&self.settings)))));
         json!({
             "turn": self.turn.name(), "model": self.model, "styles": self.styles,
-            "controllers": self.controllers.to_json(), "settings": shown.collect::<Map<_, _>>(),
+            "controllers": self.controllers.to_json(), "ports": *self.ports, "settings": shown.collect::<Map<_, _>>(),
         })
     }
 }

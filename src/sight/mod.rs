@@ -10,10 +10,13 @@ mod view;
 pub use feed::{Feed, Watcher};
 pub use view::View;
 
+use std::sync::Arc;
+
 use crate::conductor::Turn;
 use crate::control::{Control, Controllers};
 use crate::midi::TimedMessage;
 use crate::player::PlannedNote;
+use crate::ports::Ports;
 use crate::time::SessionTime;
 
 /// Something that can be watched while it plays.
@@ -66,6 +69,15 @@ pub enum Sight {
     },
     /// What MIDI messages mean has changed, or is about to.
     Controllers(Controllers),
+    /// Ports have come or gone, or have been attached or detached.
+    Ports {
+        /// When that was noticed.
+        at: SessionTime,
+        /// How they stand now.
+        ports: Arc<Ports>,
+        /// What has happened to those that are wanted by name, in sentences.
+        news: Vec<String>,
+    },
     /// Something did not work; the music goes on.
     Trouble(String),
 }

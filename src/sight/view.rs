@@ -1,8 +1,11 @@
 //! How things stand: what somebody who begins to watch must know before the next sight.
 
+use std::sync::Arc;
+
 use super::Sight;
 use crate::conductor::Turn;
 use crate::control::{Control, Controllers};
+use crate::ports::Ports;
 use crate::settings::Settings;
 
 /// How things stand.
@@ -18,6 +21,8 @@ pub struct View {
     pub styles: Vec<String>,
     /// What MIDI messages mean.
     pub controllers: Controllers,
+    /// The ports that are wanted, and those that there are.
+    pub ports: Arc<Ports>,
 }
 
 impl View {
@@ -38,6 +43,7 @@ impl View {
             Sight::Controllers(controllers) => {
                 self.controllers = Controllers { change: None, ..controllers.clone() };
             }
+            Sight::Ports { ports, .. } => self.ports = Arc::clone(ports),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! A session on a real JACK server: the built daemon on one side, a pianist by frame time on the other.
 #![cfg(all(unix, feature = "jack"))]
 
+mod cables;
 #[path = "../daemon/mod.rs"]
 mod daemon;
 mod loops;

@@ -21,9 +21,15 @@ pub(super) struct LiveLine {
 
 impl LiveLine {
     pub(super) fn new(log: Log, quiet: bool, sending: &[String]) -> Self {
-        let to = if sending.is_empty() { String::new() } else { format!(" -> {}", sending.join(", ")) };
         let on_terminal = log.is_for_people() && stderr().is_terminal();
-        Self { log, on_terminal, quiet, turn: None, to, shown: String::new() }
+        let mut line = Self { log, on_terminal, quiet, turn: None, to: String::new(), shown: String::new() };
+        line.sends_to(sending);
+        line
+    }
+
+    /// Where the answer goes from now on.
+    pub(super) fn sends_to(&mut self, sending: &[String]) {
+        self.to = if sending.is_empty() { String::new() } else { format!(" -> {}", sending.join(", ")) };
     }
 
     /// Whether a person sees it, and with it what was lost.

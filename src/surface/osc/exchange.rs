@@ -292,6 +292,7 @@ mod tests {
                 model: "bundled".into(),
                 styles: vec!["any".into(), "folk".into()],
                 controllers: crate::control::Controllers::default(),
+                ports: Arc::default(),
             };
             let exchange = Exchange::new(vec![], view, Arc::default(), Arc::clone(&counts), now);
             Self { exchange, counts, now, deeds: Vec::new() }

@@ -27,6 +27,7 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("learning", "s", "what the next MIDI message that moves will mean; empty: none is waited for"),
     ("learnt", "s s", "a MIDI message has been learnt, and its meaning"),
     ("music-again", "s ...", "these MIDI messages mean nothing any more"),
+    ("port", "s", "a port that is wanted by name has come or gone, in a sentence"),
     ("trouble", "s", "something did not work; the music goes on"),
     ("figures/...", "i", "one count or time of how well time is kept, as an answer to get/figures"),
     ("subscribed", "i", "you are subscribed for so many seconds"),
@@ -148,6 +149,7 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
             }
             told
         }
+        Sight::Ports { news, .. } => news.iter().map(|news| message("port", vec![text(news)])).collect(),
         Sight::Trouble(why) => vec![message("trouble", vec![text(why)])],
     }
 }
@@ -192,6 +194,7 @@ mod tests {
             model: "bundled".into(),
             styles: vec!["any".into(), "folk".into()],
             controllers: crate::control::Controllers::default(),
+            ports: std::sync::Arc::default(),
         }
     }
 
