@@ -18,6 +18,10 @@ use crate::time::Clock;
 /// How often the keeper looks by itself. Where the system tells that ports come and go it looks at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How long an end that hangs loose while its port is still there is taken for one that is about to go: JACK takes the
+/// cables of a client away before its ports.
+const GOING: Duration = Duration::from_millis(200);
+
 /// Wishes that may wait. With more, whoever asks waits; the bell does not.
 const WISHES: usize = 256;
 
@@ -62,6 +66,8 @@ struct Kept {
     id: CableId,
     offset: Offset,
     cable: Cable,
+    /// Since when it has been seen attached to a port that is there, but not plugged.
+    loose_since: Option<Instant>,
 }
 
 /// Everything that the keeper's thread may touch.
@@ -222,7 +228,7 @@ impl Keeping {
     /// Adds a cable, and gives its place.
     fn want(&mut self, direction: Direction, Destination { name, offset }: Destination) -> usize {
         let cable = Cable { direction, name, state: CableState::Waiting, port: None, why: None };
-        self.kept.push(Kept { id: self.next_id, offset, cable });
+        self.kept.push(Kept { id: self.next_id, offset, cable, loose_since: None });
         self.next_id += 1;
         self.kept.len() - 1
     }
@@ -283,6 +289,7 @@ impl Keeping {
             cable.port.as_ref().is_some_and(|port| self.of(direction).iter().any(|there| there.name == *port));
         let is_plugged = is_there && self.board.is_plugged(id);
         let name = self.kept[place].cable.to_string();
+        let loose_since = self.kept[place].loose_since.take();
         let state = match state {
             CableState::Attached if is_plugged => return,
             // It went and came back between two looks.
@@ -291,6 +298,10 @@ impl Keeping {
                 self.news.push_back(format!("{name} has gone; waiting for it"));
                 self.board.unplug(id);
                 CableState::Gone
+            }
+            CableState::Attached if loose_since.is_none_or(|since| since.elapsed() < GOING) => {
+                self.kept[place].loose_since = loose_since.or_else(|| Some(Instant::now()));
+                return;
             }
             CableState::Attached => {
                 self.news.push_back(format!("{name} has been unplugged by hand; it is left so"));
@@ -342,7 +353,7 @@ impl Keeping {
     }
 
     fn plug(&mut self, place: usize, port: &Found) -> Result<(), PortError> {
-        let Kept { id, offset, cable } = &mut self.kept[place];
+        let Kept { id, offset, cable, .. } = &mut self.kept[place];
         self.board.plug(*id, cable.direction, port, *offset)?;
         cable.state = CableState::Attached;
         cable.port = Some(port.name.clone());
