@@ -30,6 +30,7 @@
 //! - [`evaluation`]: bits per note, and the manner of what is played
 //! - [`config`]: what is set before it plays: flags, environment, file
 //! - [`commands`]: what can be typed
+//! - [`heap`]: memory that was given back
 //! - [`status`], [`figures`]: what a person wants to know while it runs, and how well time is kept
 
 pub mod beat;
@@ -44,6 +45,7 @@ pub mod ensemble;
 pub mod evaluation;
 pub mod figures;
 pub mod gate;
+pub mod heap;
 pub mod limits;
 pub mod listener;
 pub mod markov;
