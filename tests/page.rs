@@ -102,7 +102,7 @@ fn nonsense_and_strangers_are_refused_with_a_sentence() {
     assert_eq!(ask(&address, "GET", "/api/state", &["Origin: http://evil.example"], "").0, 403);
     let opening = ["Origin: http://evil.example", "Upgrade: websocket", "Sec-WebSocket-Version: 13"];
     assert_eq!(ask(&address, "GET", "/ws", &opening, "").0, 403);
-    for path in ["/", "/page.js", "/roll.js", "/page.css", "/icon.svg"] {
+    for path in ["/", "/page.js", "/roll.js", "/rig.js", "/page.css", "/icon.svg"] {
         let (status, text) = ask(&address, "GET", path, &[], "");
         assert!(status == 200 && !text.contains("https://"), "{path} loads something from elsewhere");
     }
@@ -172,4 +172,41 @@ fn a_page_that_was_asked_for_and_cannot_be_is_a_sentence_and_a_code() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("the page cannot be served at"), "{said}");
+}
+
+#[test]
+fn what_becomes_of_a_port_that_is_wanted_is_told_and_learning_begins_and_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_daemon, address) = start(folder.path(), &["--http", "0", "--seconds", "300"]);
+    let eventually = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        let begun = Instant::now();
+        while !holds(&get(&address, "/api/state")) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never came: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    assert_eq!(post(&address, "/api/control", &json!({ "control": "learn temperature" })).0, 202);
+    eventually("learning", &|state| state["controllers"]["learning"] == "temperature");
+    assert_eq!(post(&address, "/api/control", &json!({ "control": "stop-learning" })).0, 202);
+    eventually("not learning", &|state| state["controllers"]["learning"].is_null());
+
+    let request = format!("ws://{address}/ws").into_client_request().expect("well formed");
+    let (mut socket, _) =
+        tungstenite::client(request, TcpStream::connect(&address).expect("it listens")).expect("open");
+    assert_eq!(post(&address, "/api/ports/attach", &json!({ "direction": "to", "name": "Juno" })).0, 202);
+    let begun = Instant::now();
+    let told = |message: &Value| {
+        let sights = message["sights"].as_array().into_iter().flatten();
+        sights.filter(|sight| sight["event"] == "ports").any(|sight| sight["news"].to_string().contains("Juno"))
+    };
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(30), "without a MIDI system nothing is said of the port");
+        let message = socket.read().expect("it goes on");
+        if told(&serde_json::from_str(message.to_text().expect("text")).expect("JSON")) {
+            break;
+        }
+    }
+    for nonsense in [json!({ "direction": "to", "name": " " }), json!({ "direction": "up", "name": "Juno" })] {
+        assert_eq!(post(&address, "/api/ports/attach", &nonsense).0, 422, "{nonsense}");
+    }
 }

@@ -127,7 +127,8 @@ impl Jam<'_> {
                 feed: session.feed.clone(),
                 status: Arc::clone(&session.status),
                 take: flags.playing.out.clone(),
-                ports: [session.listening.clone(), session.sending.clone()].map(|port| port.into_iter().collect()),
+                own_ports: [session.listening.clone(), session.sending.clone()],
+                cables: session.cables(),
             },
         )?;
         self.announce(&session, input.is_some());

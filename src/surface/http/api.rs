@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Desk;
 use crate::control::{Control, ControlError};
 use crate::figures::Report;
+use crate::ports::Direction;
 use crate::settings::{SETTINGS, Setting, SettingError, Values};
 use crate::time::SessionTime;
 
@@ -21,11 +22,11 @@ pub(super) fn now(desk: &Desk) -> f64 {
 pub(super) fn how_things_stand(desk: &Desk) -> Value {
     let mut state = desk.feed.view().to_json();
     let [human, ai] = desk.status.notes();
-    let [listening, sending] = &desk.ports;
+    let [listening, answering] = &desk.own_ports;
     state["now"] = json!(now(desk));
     state["version"] = json!(env!("CARGO_PKG_VERSION"));
     state["notes"] = json!({ "human": human, "ai": ai });
-    state["ports"] = json!({ "listening": listening, "sending": sending });
+    state["own_ports"] = json!({ "listening": listening, "answering": answering });
     state["take"] = json!(crate::song_folder::name(&desk.take));
     state["losses"] = json!(desk.status.losses());
     state
@@ -93,6 +94,43 @@ fn ask(desk: &Desk, line: &str) -> Answer {
     let control = Control::parse(line).map_err(|error| refusal(&error))?;
     desk.controller.ask(control);
     Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Way {
+    From,
+    To,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Port {
+    direction: Way,
+    name: String,
+}
+
+/// Wants a port by its name or a part of it, as `--connect-from` and `--connect-to` do.
+pub(super) async fn attach(State(desk): State<Desk>, Json(port): Json<Port>) -> Answer {
+    let unfit =
+        |why: &str| (StatusCode::UNPROCESSABLE_ENTITY, format!("{:?} is no name of a port: {why}\n", port.name));
+    if port.name.trim().is_empty() {
+        return Err(unfit("it is empty"));
+    }
+    match port.direction {
+        Way::From => desk.cables.attach_from(&port.name),
+        Way::To => desk.cables.attach_to(port.name.parse().map_err(|why: String| unfit(&why))?),
+    }
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Wants a port no longer.
+pub(super) async fn detach(State(desk): State<Desk>, Json(port): Json<Port>) -> StatusCode {
+    let direction = match port.direction {
+        Way::From => Direction::From,
+        Way::To => Direction::To,
+    };
+    desk.cables.detach(direction, &port.name);
+    StatusCode::ACCEPTED
 }
 
 pub(super) async fn figures(State(desk): State<Desk>) -> Json<Report> {

@@ -20,6 +20,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tokio::sync::oneshot;
 
+use crate::ports::Cables;
 use crate::session::Controller;
 use crate::sight::Feed;
 use crate::status::Status;
@@ -41,8 +42,10 @@ pub struct Desk {
     pub status: Arc<Status>,
     /// Where the take is written; its neighbours are the earlier ones.
     pub take: PathBuf,
-    /// Ports that listen and that we send to, in words.
-    pub ports: [Vec<String>; 2],
+    /// Our own ports, the one that listens and the one that answers, where there are any.
+    pub own_ports: [Option<String>; 2],
+    /// The other ports, and a way to attach them.
+    pub cables: Cables,
 }
 
 /// The running server. Dropping it ends it, and cuts its connections.
@@ -92,6 +95,7 @@ fn router(access: Arc<Access>, desk: Desk) -> Router {
         .route("/page.css", get(async || file("text/css; charset=utf-8", include_str!("page/page.css"))))
         .route("/page.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/page.js"))))
         .route("/roll.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/roll.js"))))
+        .route("/rig.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/rig.js"))))
         .route("/icon.svg", get(async || file("image/svg+xml", include_str!("page/icon.svg"))))
         .route("/ws", get(socket::open))
         .route("/metrics", get(metrics::show))
@@ -100,6 +104,8 @@ fn router(access: Arc<Access>, desk: Desk) -> Router {
         .route("/api/settings", get(api::settings))
         .route("/api/settings/{name}", post(api::set))
         .route("/api/control", post(api::control))
+        .route("/api/ports/attach", post(api::attach))
+        .route("/api/ports/detach", post(api::detach))
         .route("/api/figures", get(api::figures))
         .route("/api/takes", get(takes::list))
         .route("/api/takes/{name}", get(takes::download).delete(takes::delete))

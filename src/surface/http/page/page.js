@@ -1,4 +1,5 @@
 // The page: keeps the connection, shows how things stand, asks for what is wanted.
+import { Cables, Knobs, make } from "./rig.js";
 import { Roll } from "./roll.js";
 
 const find = (id) => document.getElementById(id);
@@ -14,12 +15,6 @@ const GROUPS = [
   ["Limits", ["scale", "scale-root", "lowest-key", "highest-key", "polyphony", "density", "softest", "loudest", "velocity-curve", "longest-note"]],
   ["Clock", ["begin-on", "snap", "snap-per-beat", "beats-per-bar"]],
 ];
-
-function make(name, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
 
 function complain(sentence) {
   find("trouble").textContent = sentence;
@@ -41,6 +36,8 @@ async function ask(method, path, body) {
 }
 
 const control = (line) => ask("POST", "api/control", { control: line });
+const cables = new Cables(ask);
+const knobs = new Knobs(control);
 
 // --- settings ---
 const settings = new Map();
@@ -110,6 +107,7 @@ async function buildSettings() {
     return group;
   }));
   for (const { name, value } of described) showValue(name, value);
+  knobs.offer(described.map(({ name }) => name));
 }
 
 // --- meters ---
@@ -166,9 +164,10 @@ function showState(state) {
   styles = state.styles;
   Object.assign(notes, state.notes);
   showTurn(state.turn);
-  const { listening, sending } = state.ports;
-  const rows = [["Listening to", listening.join(", ") || "no port"], ["Answering on", sending.join(", ") || "no port"], ["Model", state.model], ["Recording to", state.take]];
-  find("ports").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
+  const rows = [["Listens on", state.own_ports.listening ?? "no port"], ["Answers on", state.own_ports.answering ?? "no port"], ["Model", state.model], ["Recording to", state.take]];
+  cables.show(state.ports);
+  knobs.show(state.controllers);
+  find("own").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   buildSettings();
   listTakes();
 }
@@ -182,8 +181,10 @@ function show(sight) {
     case "planned": roll.plan(sight); break;
     case "forgotten": roll.drop(sight); break;
     case "turn": showTurn(sight.turn); break;
+    case "ports": cables.show(sight); break;
+    case "controllers": knobs.show(sight); break;
     case "trouble": complain(sight.why); break;
-    case "model": find("ports").children[5].textContent = sight.model; styles = sight.styles; buildSettings(); break;
+    case "model": find("own").children[5].textContent = sight.model; styles = sight.styles; buildSettings(); break;
     case "control": {
       const [name, ...value] = sight.control.split(" ");
       if (name === "style" && settings.has("style") && styles.includes(value.join(" "))) showValue("style", String(styles.indexOf(value.join(" "))));

@@ -1,0 +1,75 @@
+// The rig: which ports are attached, and which knobs mean what.
+
+const find = (id) => document.getElementById(id);
+
+export function make(name, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+}
+
+function button(text, label, act) {
+  const made = make("button", { className: "small", type: "button", textContent: text, ariaLabel: label });
+  made.addEventListener("click", act);
+  return made;
+}
+
+const STATES = { attached: "connected", waiting: "not there yet, waited for", gone: "gone, waited for", unplugged: "unplugged by hand" };
+
+export class Cables {
+  constructor(ask) {
+    this.ask = ask;
+    find("attach").addEventListener("click", () => {
+      const chosen = find("port").selectedOptions[0];
+      if (chosen) this.ask("POST", "api/ports/attach", { direction: chosen.dataset.direction, name: chosen.value });
+    });
+  }
+
+  show({ cables, from, to }) {
+    const want = (way, { direction, name }) => this.ask("POST", `api/ports/${way}`, { direction, name });
+    find("cables").replaceChildren(...cables.map((cable) => {
+      const name = cable.port ?? cable.name, arrow = cable.direction === "from" ? "from" : "to";
+      const about = cable.why ? `${STATES[cable.state]}: ${cable.why}` : STATES[cable.state];
+      const item = make("li", {}, make("span", {}, `${arrow} ${name}`, make("small", { textContent: about })));
+      if (cable.state === "unplugged") item.append(button("Connect", `Connect ${name} again`, () => want("attach", cable)));
+      item.append(button("Disconnect", `Disconnect ${name}`, () => want("detach", cable)));
+      return item;
+    }));
+    const taken = new Set(cables.filter(({ state }) => state === "attached").map(({ direction, port }) => `${direction} ${port}`));
+    const group = (label, direction, names) => make("optgroup", { label }, ...names.filter((name) => !taken.has(`${direction} ${name}`)).map((name) => {
+      const option = make("option", { value: name, textContent: name });
+      option.dataset.direction = direction;
+      return option;
+    }));
+    const before = find("port").value;
+    find("port").replaceChildren(group("to be heard", "from", from), group("to be played to", "to", to));
+    if (before) find("port").value = before;
+    find("attach").disabled = !find("port").options.length;
+  }
+}
+
+const ACTIONS = ["hand-over", "take-back", "panic"];
+
+export class Knobs {
+  constructor(control) {
+    this.control = control;
+    this.learning = null;
+    find("learn").addEventListener("click", () => control(this.learning ? "stop-learning" : `learn ${find("meaning").value}`));
+  }
+
+  offer(settings) {
+    const before = find("meaning").value;
+    find("meaning").replaceChildren(...[...settings, ...ACTIONS].map((name) => make("option", { value: name, textContent: name.replaceAll("-", " ") })));
+    if (before) find("meaning").value = before;
+  }
+
+  show({ learning, map }) {
+    this.learning = learning;
+    find("learning").textContent = learning ? `Move the knob or press the key that shall be ${learning}` : "";
+    find("learn").textContent = learning ? "Stop" : "Learn";
+    find("map").replaceChildren(...map.map(({ message, meaning }) => {
+      const forget = button("Forget", `Forget ${message}`, () => this.control(`forget ${message}`));
+      return make("li", {}, make("span", {}, `${message} \u2192 ${meaning}`), forget);
+    }));
+  }
+}
