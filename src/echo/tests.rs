@@ -1,0 +1,199 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(ms: u64) -> SessionTime {
+    SessionTime::from_micros(1_000_000 + ms * 1000)
+}
+
+fn on(key: u8, velocity: u8) -> ShortMessage {
+    ShortMessage::note_on(0, key, velocity)
+}
+
+fn off(key: u8) -> ShortMessage {
+    ShortMessage::note_off(0, key)
+}
+
+fn pedal(value: u8) -> ShortMessage {
+    ShortMessage::from_bytes(&[0xb0, 64, value]).expect("whole")
+}
+
+#[test]
+fn each_note_silences_one_echo_and_the_human_is_heard() {
+    let echoes = Echoes::default();
+    echoes.sent(at(0), on(60, 80), Origin::Own);
+    assert!(!echoes.is_echo(at(1), on(60, 81)), "another velocity is the human's");
+    assert!(!echoes.is_echo(at(1), off(60)), "and so is its release");
+    assert!(echoes.is_echo(at(2), ShortMessage::note_on(7, 60, 80)), "a DAW may change the channel");
+    assert!(!echoes.is_echo(at(3), on(60, 80)), "one note, one echo");
+    echoes.sent(at(500), off(60), Origin::Own);
+    assert!(echoes.is_echo(at(502), ShortMessage::note_off(7, 60)), "long after its note-on");
+    assert!(!echoes.is_echo(at(503), off(60)));
+}
+
+#[test]
+fn a_human_who_strikes_what_antiphon_has_just_played_is_heard_where_there_is_no_loop() {
+    let echoes = Echoes::default();
+    // A keyboard that knows one velocity, and a player who repeats key after key, never after quite the same time.
+    for (note, delay) in (0..60).zip([70, 100, 160, 90, 240, 130, 180].into_iter().cycle()) {
+        let key = 48 + u8::try_from(note % 24).expect("below 24");
+        echoes.sent(at(note * 500), on(key, 64), Origin::Own);
+        assert!(!echoes.is_echo(at(note * 500 + delay), on(key, 64)), "note {note}, {delay} ms after Antiphon's");
+        echoes.sent(at(note * 500 + 250), off(key), Origin::Own);
+        assert!(!echoes.is_echo(at(note * 500 + 400), off(key)));
+    }
+}
+
+#[test]
+fn a_slow_loop_is_known_by_its_third_note() {
+    let echoes = Echoes::default();
+    let comes_back = |ms: u64| {
+        echoes.sent(at(ms), on(60, 64), Origin::Own);
+        let on_is_echo = echoes.is_echo(at(ms + 150), on(60, 64));
+        echoes.sent(at(ms + 160), off(60), Origin::Own);
+        let off_is_echo = echoes.is_echo(at(ms + 310), off(60));
+        assert_eq!(on_is_echo, off_is_echo);
+        on_is_echo
+    };
+    assert_eq!([0, 2000, 4000, 6000, 6500].map(comes_back), [false, false, true, true, true]);
+}
+
+#[test]
+fn what_comes_back_too_late_is_heard() {
+    let echoes = Echoes::default();
+    echoes.sent(at(0), on(60, 80), Origin::Own);
+    assert!(!echoes.is_echo(at(251), on(60, 80)));
+}
+
+#[test]
+fn the_same_key_held_by_both_is_released_by_its_own_note_off() {
+    let echoes = Echoes::default();
+    echoes.sent(at(0), on(60, 80), Origin::Own);
+    assert!(echoes.is_echo(at(5), on(60, 80)));
+    assert!(!echoes.is_echo(at(100), on(60, 90)));
+    assert!(!echoes.is_echo(at(150), off(60)), "Antiphon still holds its own");
+    echoes.sent(at(200), off(60), Origin::Own);
+    assert!(echoes.is_echo(at(205), off(60)));
+}
+
+#[test]
+fn panic_does_not_come_back_as_the_humans() {
+    let echoes = Echoes::default();
+    echoes.sent(at(0), ShortMessage::all_notes_off(3), Origin::Own);
+    assert!(echoes.is_echo(at(5), ShortMessage::all_notes_off(3)));
+    assert!(!echoes.is_echo(at(6), ShortMessage::all_notes_off(3)));
+}
+
+#[test]
+fn fast_repeats_that_are_passed_on_are_heard_where_there_is_no_loop() {
+    let echoes = Echoes::default();
+    for ms in (0..2000).step_by(70) {
+        for (message, ms) in [(on(60, 64), ms), (off(60), ms + 30), (pedal(127), ms), (pedal(0), ms + 45)] {
+            assert!(!echoes.is_echo(at(ms), message), "{ms}");
+            echoes.sent(at(ms), message, Origin::Thru);
+        }
+    }
+}
+
+#[test]
+fn what_is_passed_on_does_not_go_round_for_ever() {
+    // A key held for 150 ms, a loop of 90 ms, thru: nothing comes through twice.
+    let echoes = Echoes::default();
+    let mut heard = 0;
+    for note in 0..5 {
+        let begin = note * 400;
+        for (ms, message) in [(0, on(60, 64)), (90, on(60, 64)), (150, off(60)), (240, off(60))] {
+            if !echoes.is_echo(at(begin + ms), message) {
+                heard += 1;
+                echoes.sent(at(begin + ms), message, Origin::Thru);
+            }
+        }
+    }
+    assert_eq!(heard, 10);
+    // Now the loop is known, staccato does not go round either.
+    echoes.sent(at(2000), on(62, 64), Origin::Thru);
+    echoes.sent(at(2020), off(62), Origin::Thru);
+    assert!(echoes.is_echo(at(2090), on(62, 64)) && echoes.is_echo(at(2110), off(62)));
+}
+
+#[test]
+fn a_control_that_is_passed_on_and_comes_back_soon_is_an_echo() {
+    let echoes = Echoes::default();
+    assert!(!echoes.is_echo(at(0), pedal(127)));
+    echoes.sent(at(0), pedal(127), Origin::Thru);
+    assert!(echoes.is_echo(at(3), pedal(127)));
+    assert!(!echoes.is_echo(at(3), pedal(0)));
+}
+
+#[test]
+fn echoes_are_heard_where_that_is_set() {
+    let echoes = Echoes::default();
+    echoes.suppress(false);
+    echoes.sent(at(0), on(60, 80), Origin::Own);
+    assert!(!echoes.is_echo(at(2), on(60, 80)));
+}
+
+proptest! {
+    /// Antiphon plays into a loop while a human plays the same keys at other velocities: exactly what the human
+    /// plays is heard, from the beginning where the loop is quick, else once it is known.
+    #[test]
+    fn through_a_loop_exactly_the_human_is_heard(
+        own in proptest::collection::vec((0u64..150, 58u8..64, 5u64..400, 0u64..20), 1..120),
+        human in proptest::collection::vec((0u64..200, 58u8..64, 5u64..150), 0..80),
+        latency in 0u64..100,
+    ) {
+        // (ms, order at the same time, what, message)
+        let mut events: Vec<(u64, u8, &str, ShortMessage)> = Vec::new();
+        let mut free = [0; 128];
+        let (mut now, mut last) = (0, 0);
+        for (wait, key, length, jitter) in own {
+            now += wait;
+            // As the player does: a key is released before it is struck anew.
+            let begin = now.max(free[usize::from(key)]);
+            let end = begin + length;
+            free[usize::from(key)] = end + 1;
+            for (ms, order, message) in [(begin, 1, on(key, 80)), (end, 0, off(key))] {
+                events.push((ms, order, "sent", message));
+                events.push((ms + latency + jitter, 2 + order, "came back", message));
+            }
+            last = last.max(end + latency + jitter);
+        }
+        let mut free = [0; 128];
+        now = 0;
+        for (wait, key, length) in human {
+            now += wait;
+            let begin = now.max(free[usize::from(key)]);
+            free[usize::from(key)] = begin + length + 30;
+            events.push((begin, 4, "played", on(key, 81)));
+            events.push((begin + length, 4, "played", off(key)));
+        }
+        events.sort_by_key(|event| (event.0, event.1));
+        let echoes = Echoes::default();
+        if latency + 20 >= PROMPT.as_micros() / 1000 {
+            echoes.looped.store(LOOP_BELIEVED, Relaxed);
+        }
+        let (mut heard, mut played) = (Vec::new(), Vec::new());
+        for (ms, _, what, message) in events {
+            match what {
+                "sent" => echoes.sent(at(ms), message, Origin::Own),
+                _ => {
+                    if what == "played" {
+                        played.push((message.is_note_on(), message.as_bytes()[1]));
+                    }
+                    if !echoes.is_echo(at(ms), message) {
+                        heard.push((message.is_note_on(), message.as_bytes()[1]));
+                    }
+                }
+            }
+        }
+        // Where both release a key at about the same time, the two note-offs may change places.
+        let ons = |list: &[(bool, u8)]| list.iter().filter(|(on, _)| *on).map(|(_, key)| *key).collect::<Vec<_>>();
+        prop_assert_eq!(ons(&heard), ons(&played));
+        let count = |list: &[(bool, u8)]| {
+            let mut keys: Vec<u8> = list.iter().filter(|(on, _)| !on).map(|(_, key)| *key).collect();
+            keys.sort_unstable();
+            keys
+        };
+        prop_assert_eq!(count(&heard), count(&played));
+    }
+}
