@@ -263,7 +263,10 @@ impl<M: NoteModel> Ensemble<M> {
         self.beat.set_beats_per_bar(settings.beats_per_bar);
         self.tell_manners(&mut act);
         if settings.players != before.players {
-            self.each(at, |conductor, _| conductor.take_back(at, &mut act));
+            self.each(at, |conductor, _| conductor.begin_anew(at, &mut act));
+        }
+        if settings.mode != before.mode {
+            self.each(at, |conductor, _| conductor.mode_changed());
         }
         self.each(at, |conductor, stage| conductor.settings_changed(stage, at, &mut act));
     }

@@ -30,7 +30,7 @@ use crate::model::{ModelError, NoteModel};
 use crate::player::PlayerCommand;
 use crate::ports::{
     self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
-    Wiring,
+    Silence, Wiring,
 };
 use crate::recorder::{RecordError, Recorder};
 use crate::session_file::Header;
@@ -120,6 +120,7 @@ pub struct LiveSession {
     conductor: Option<JoinHandle<Result<(), ModelError>>>,
     output: Option<Box<dyn Send>>,
     release: Release,
+    silence: Silence,
     recorder: Option<Recorder>,
 }
 
@@ -144,7 +145,7 @@ impl LiveSession {
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
         let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status));
-        let OpenPorts { system, timing, lead, listening, sending, player, keeper, inputs, output, release } =
+        let OpenPorts { system, timing, lead, listening, sending, player, keeper, inputs, output, release, silence } =
             ports::open(
                 settings.backend,
                 &settings.attachments,
@@ -217,6 +218,7 @@ impl LiveSession {
             conductor: Some(conductor),
             output: Some(output),
             release,
+            silence,
             recorder: Some(recorder),
         })
     }
@@ -233,13 +235,14 @@ impl LiveSession {
 
     /// Asks for something, as if from a control.
     pub fn controller(&self) -> Controller {
-        Controller { clock: self.clock, to_conductor: self.to_conductor.clone() }
+        let silence = Arc::clone(&self.silence);
+        Controller { clock: self.clock, to_conductor: self.to_conductor.clone(), silence }
     }
 
     /// What an end at once must not leave undone.
     pub fn way_out(&self) -> WayOut {
         let recorder = self.recorder.as_ref().expect("there until the session is stopped").closer();
-        WayOut { release: Arc::clone(&self.release), recorder }
+        WayOut { release: Arc::clone(&self.release), controller: self.controller(), recorder }
     }
 
     /// The ports, and a way to attach and detach while it plays.
@@ -297,12 +300,24 @@ impl Drop for LiveSession {
 pub struct Controller {
     clock: Clock,
     to_conductor: Sender<Cue>,
+    silence: Silence,
 }
 
 impl Controller {
     /// Asks now. Nothing happens when the session is over.
     pub fn ask(&self, control: Control) {
+        if control == Control::Panic {
+            (self.silence)();
+        }
         let _ = self.to_conductor.send(Cue::Control { at: self.clock.now(), control });
+    }
+
+    /// Ends what sounds at once, on every port, whatever keeps the conductor; who then forgets its plan and waits for the
+    /// human. Waits for nobody: false when the conductor's queue was full, and it must be asked again.
+    pub fn panic(&self) -> bool {
+        (self.silence)();
+        let cue = Cue::Control { at: self.clock.now(), control: Control::Panic };
+        !self.to_conductor.try_send(cue).is_err_and(|error| error.is_full())
     }
 }
 

@@ -56,9 +56,17 @@ Examples:
 
 ";
 
+const SIGNALS: &str = "\
+Signals:
+  INT, TERM, QUIT   end in order; a second one, at once
+  HUP               read the model anew
+  USR1              say how well it keeps time
+  USR2              panic: silence everything, on every port, and wait for you";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Listen and answer, live, and record both voices
+    #[command(after_help = SIGNALS)]
     Jam(Box<JamFlags>),
     /// Write a continuation to a MIDI file, without playing it
     Generate(GenerateFlags),

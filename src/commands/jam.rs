@@ -174,6 +174,9 @@ impl Jam<'_> {
                 let lost = losses.stands(Instant::now(), &session.status.losses());
                 lost.into_iter().for_each(|losses| line.warn(format_args!("lost on the way so far: {losses}")));
             }
+            if self.signals.panic_wanted() {
+                session.controller().ask(Control::Panic);
+            }
             match self.signals.hung_up() {
                 None => {}
                 Some(HungUp::Reload) => session.controller().ask(Control::Model(1)),

@@ -1,4 +1,4 @@
-//! Signals that reach the daemon: an end in order, an end at once, a reload, the figures.
+//! Signals that reach the daemon: an end in order, an end at once, a reload, the figures, silence.
 
 use std::io::{self, IsTerminal as _, stderr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,6 +13,7 @@ pub(super) struct Signals {
     stop: Arc<AtomicBool>,
     figures: Arc<AtomicBool>,
     hang_up: Arc<AtomicBool>,
+    panic: Arc<AtomicBool>,
     had_terminal: bool,
     /// Once a session plays: what an end at once must not leave undone.
     way_out: Arc<OnceLock<WayOut>>,
@@ -31,12 +32,14 @@ impl Signals {
     /// Listens from now on.
     ///
     /// The first signal to end (INT, TERM, QUIT) asks for an end in order; a second one, or an end that takes too long,
-    /// ends the program at once, with [`super::Exit::AtOnce`].
+    /// ends the program at once, with [`super::Exit::AtOnce`]. USR2 silences what sounds from its own thread, so that it
+    /// does so whatever the rest is at.
     pub(super) fn listen(log: Log) -> io::Result<Self> {
         let signals = Self {
             stop: Arc::default(),
             figures: Arc::default(),
             hang_up: Arc::default(),
+            panic: Arc::default(),
             had_terminal: stderr().is_terminal(),
             way_out: Arc::default(),
         };
@@ -45,7 +48,12 @@ impl Signals {
             use signal_hook::consts::{SIGHUP, SIGUSR1};
             signal_hook::flag::register(SIGUSR1, Arc::clone(&signals.figures))?;
             signal_hook::flag::register(SIGHUP, Arc::clone(&signals.hang_up))?;
-            ending::listen(Arc::clone(&signals.stop), Arc::clone(&signals.way_out), log)?;
+            own_thread::listen(
+                Arc::clone(&signals.stop),
+                Arc::clone(&signals.panic),
+                Arc::clone(&signals.way_out),
+                log,
+            )?;
         }
         #[cfg(not(unix))]
         for &signal in signal_hook::consts::TERM_SIGNALS {
@@ -73,6 +81,11 @@ impl Signals {
         self.figures.swap(false, Relaxed)
     }
 
+    /// Whether a signal USR2 has come that did not reach the conductor: true once. What sounded is silent by then.
+    pub(super) fn panic_wanted(&self) -> bool {
+        self.panic.swap(false, Relaxed)
+    }
+
     /// Whether a SIGHUP has come that nobody has taken.
     pub(super) fn has_hung_up(&self) -> bool {
         self.hang_up.load(Relaxed)
@@ -89,17 +102,17 @@ impl Signals {
     }
 }
 
-/// The thread that takes the signals to end. It waits for nobody else's lock or queue, so that a second signal is heard
-/// however stuck the rest may be.
+/// The thread that takes the signals to end and the one for silence. It waits for nobody else's lock or queue, so that a
+/// second signal is heard however stuck the rest may be.
 #[cfg(unix)]
-mod ending {
+mod own_thread {
     use std::io;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::sync::{Arc, OnceLock};
     use std::thread;
     use std::time::Duration;
 
-    use signal_hook::consts::TERM_SIGNALS;
+    use signal_hook::consts::{SIGUSR2, TERM_SIGNALS};
     use signal_hook::iterator::Signals;
 
     use crate::commands::Exit;
@@ -109,10 +122,21 @@ mod ending {
     /// How long an end in order may take: a long take on a slow card, and more.
     const IN_ORDER_WITHIN: Duration = Duration::from_secs(20);
 
-    pub(super) fn listen(stop: Arc<AtomicBool>, way_out: Arc<OnceLock<WayOut>>, log: Log) -> io::Result<()> {
-        let mut signals = Signals::new(TERM_SIGNALS)?;
+    pub(super) fn listen(
+        stop: Arc<AtomicBool>,
+        panic: Arc<AtomicBool>,
+        way_out: Arc<OnceLock<WayOut>>,
+        log: Log,
+    ) -> io::Result<()> {
+        let mut signals = Signals::new(TERM_SIGNALS.iter().chain([&SIGUSR2]))?;
         let take = move || {
-            for _ in signals.forever() {
+            for signal in signals.forever() {
+                if signal == SIGUSR2 {
+                    if way_out.get().is_some_and(|way_out| !way_out.panic()) {
+                        panic.store(true, Relaxed);
+                    }
+                    continue;
+                }
                 if stop.swap(true, Relaxed) {
                     at_once(&way_out, log, "a second signal to end");
                 }

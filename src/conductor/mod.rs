@@ -113,6 +113,8 @@ pub struct Conductor {
     heard_since_answer: bool,
     /// The human has handed over explicitly.
     handed_over: bool,
+    /// The human has taken the turn back: nothing is played until they have, in mode `solo` either.
+    held_back: bool,
 }
 
 impl Conductor {
@@ -129,6 +131,7 @@ impl Conductor {
             ended: None,
             heard_since_answer: false,
             handed_over: false,
+            held_back: false,
         }
     }
 
@@ -144,6 +147,7 @@ impl Conductor {
         if message.takes_the_turn() {
             self.heard_since_answer = true;
             self.handed_over = false;
+            self.held_back = false;
             let plays_on = stage.settings.mode == Mode::Accompany || stage.settings.barge_in != BargeIn::On;
             if plays_on && self.plan.as_ref().is_some_and(|plan| plan.begun) {
                 self.weave(at + stage.lead, &mut act);
@@ -169,6 +173,7 @@ impl Conductor {
         if stage.settings.mode == Mode::Listen {
             return;
         }
+        self.held_back = false;
         let Some(plan) = self.plan.as_mut().filter(|plan| !plan.begun) else {
             self.handed_over = self.plan.is_none();
             return;
@@ -197,12 +202,24 @@ impl Conductor {
     }
 
     /// The human takes the turn back: what sounds ends, and there is no answer until they have played.
-    pub fn take_back(&mut self, at: SessionTime, mut act: impl FnMut(Action)) {
+    pub fn take_back(&mut self, at: SessionTime, act: impl FnMut(Action)) {
+        self.begin_anew(at, act);
+        self.held_back = true;
+    }
+
+    /// As at the session's beginning, but for what was played.
+    pub fn begin_anew(&mut self, at: SessionTime, mut act: impl FnMut(Action)) {
+        self.held_back = false;
         self.begin_if_due(at, &mut act);
         self.cut_off(at, &mut act);
         self.heard_since_answer = false;
         self.handed_over = false;
         self.ended = None;
+    }
+
+    /// The mode has changed: what was taken back before counts no longer.
+    pub fn mode_changed(&mut self) {
+        self.held_back = false;
     }
 
     /// The settings have changed: what is planned from shortly after `at` is planned anew.

@@ -242,6 +242,28 @@ fn what_is_taken_back_stays_silent_until_the_human_has_played() {
 }
 
 #[test]
+fn alone_it_begins_anew_after_a_panic_only_when_it_is_asked_to() {
+    for (line, begins) in [("temperature 0.9", false), ("hand-over", true), ("mode solo", false), ("mode listen", true)]
+    {
+        let mut by_hand = ByHand::new(&["mode solo"]);
+        by_hand.wake(0);
+        by_hand.wake(1000);
+        by_hand.ask(1000, "panic");
+        assert!(by_hand.actions.contains(&Action::Tell(PlayerCommand::Panic)));
+        by_hand.played();
+        by_hand.wake(20_000);
+        assert_eq!(by_hand.played(), Vec::<u64>::new());
+        by_hand.ask(21_000, line);
+        // From another mode back.
+        by_hand.ask(21_000, "mode solo");
+        for ms in [21_000, 21_500] {
+            by_hand.wake(ms);
+        }
+        assert_eq!(!by_hand.played().is_empty(), begins, "{line}");
+    }
+}
+
+#[test]
 fn a_setting_changed_in_an_answer_is_heard_at_once() {
     let mut by_hand = ByHand::new(&["mode solo"]);
     by_hand.wake(0);

@@ -44,7 +44,7 @@ impl Conductor {
     pub(super) fn wants_plan(&self, settings: &Settings) -> bool {
         match settings.mode {
             Mode::Listen => false,
-            Mode::Solo => true,
+            Mode::Solo => !self.held_back,
             Mode::Respond | Mode::Accompany => self.heard_since_answer || self.handed_over,
         }
     }

@@ -77,6 +77,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let stopping = Arc::new(AtomicBool::new(false));
     let released = Arc::new(AtomicU32::new(0));
     let pump = Pump::start(wiring.input, heard_at_pump, sent_at_pump, wiring.record, Arc::clone(&wiring.status))?;
+    let routing = Arc::clone(&wiring.routing);
     let process = Process {
         clock: wiring.clock,
         jack_clock: JackOffset::default(),
@@ -130,6 +131,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         keeper,
         inputs: Vec::new(),
         release: release(&stopping, &released),
+        silence: Arc::new(move || routing.call_for_silence()),
         output: Box::new(Running { stopping, released, active: Some(active), pump: Some(pump) }),
     })
 }
@@ -326,7 +328,10 @@ impl Process {
         };
         out.pay();
         self.status.figures.player_queue.saw(self.commands.slots());
-        while let Ok(command) = self.commands.pop() {
+        // Silence that was called for comes after all that was planned before.
+        let silence = self.routing.takes_call_for_silence().then_some(PlayerCommand::Panic);
+        let commands = std::iter::from_fn(|| self.commands.pop().ok());
+        for command in commands.chain(silence) {
             self.player.command(command, music, |time, message| out.send(time, message));
             match command {
                 PlayerCommand::Panic => self.thru.release(|message| out.pass(music, message)),

@@ -217,10 +217,16 @@ pub struct OpenPorts {
     pub output: Box<dyn Send>,
     /// Releases what sounds from any thread, whatever the others do.
     pub release: Release,
+    /// Calls for silence from any thread, whatever the others do.
+    pub silence: Silence,
 }
 
 /// Releases what sounds and plays nothing any more; waits no longer than that. False when not all of it has left by then.
 pub type Release = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
+
+/// Has the player end everything that sounds, on every port, and forget what is planned; waits for nobody. The conductor
+/// does not know of it, and may plan anew.
+pub type Silence = Arc<dyn Fn() + Send + Sync>;
 
 /// How the conductor reaches the player.
 pub enum PlayerLink {
@@ -285,6 +291,7 @@ fn none(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortErro
         keeper,
         inputs: Vec::new(),
         release: thread.release(),
+        silence: thread.silence(&wiring.routing),
         output: Box::new(thread),
     })
 }

@@ -12,7 +12,7 @@ use super::offset::Offset;
 use super::realtime;
 use super::routing::Routing;
 use super::wire::{MidiOutput, Wire};
-use super::{PortError, Release, Wiring};
+use super::{PortError, Release, Silence, Wiring};
 use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Player, PlayerCommand};
@@ -37,6 +37,8 @@ pub enum Order {
     Command(PlayerCommand),
     /// A change of its ports.
     Ports(Change),
+    /// Silence has been called for.
+    Look,
     /// Release what sounds and end.
     End,
 }
@@ -148,6 +150,18 @@ impl PlayerThread {
             // An error is a thread that has ended already, or one whose queue stays full.
             let _ = orders.send_deadline(Order::End, until);
             matches!(ended.recv_deadline(until), Err(RecvTimeoutError::Disconnected))
+        })
+    }
+}
+
+impl PlayerThread {
+    /// Calls for silence from any other thread. The call has a place of its own, so that no full queue stops it.
+    pub(super) fn silence(&self, routing: &Arc<Routing>) -> Silence {
+        let (orders, routing) = (self.orders.clone(), Arc::clone(routing));
+        Arc::new(move || {
+            routing.call_for_silence();
+            // A thread whose queue is full is awake.
+            let _ = orders.try_send(Order::Look);
         })
     }
 }
@@ -265,13 +279,37 @@ impl Performance {
             let order = self.next_order(orders);
             self.wires.status.figures.player_queue.saw(orders.len());
             match order {
-                Ok(Order::Command(command)) => self.take(command),
-                Ok(Order::Ports(Change(change))) => self.change(change),
+                Ok(order) => {
+                    if !self.follow(order) {
+                        return;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                // Dropping the performance releases what sounds.
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.wires.routing.takes_call_for_silence() && !self.fall_silent(orders) {
+                return;
             }
         }
+    }
+
+    /// Does what an order says; false when it is to end. Dropping the performance then releases what sounds.
+    fn follow(&mut self, order: Order) -> bool {
+        match order {
+            Order::Command(command) => self.take(command),
+            Order::Ports(Change(change)) => self.change(change),
+            Order::Look => {}
+            Order::End => return false,
+        }
+        true
+    }
+
+    /// Silence, after all that was planned before it was called for; false when it is to end.
+    fn fall_silent(&mut self, orders: &Receiver<Order>) -> bool {
+        let before = orders.len();
+        let goes_on = orders.try_iter().take(before).all(|order| self.follow(order));
+        self.take(PlayerCommand::Panic);
+        goes_on
     }
 
     /// Sleeps until there is an order or something to send.
@@ -400,6 +438,53 @@ mod tests {
         drop(thread);
         let took = took.lock().expect("not poisoned").clone();
         (took, status.send_failed.load(Relaxed))
+    }
+
+    #[test]
+    fn silence_that_is_called_for_ends_what_sounds_and_forgets_what_was_planned() {
+        let took = Arc::new(Mutex::new(Vec::new()));
+        let (record, _recorded) = crossbeam_channel::bounded(4096);
+        let port = Box::new(Reluctant { refusals: 0, took: Arc::clone(&took) });
+        let wiring = Wiring::in_a_test(record, Arc::default());
+        let clock = wiring.clock;
+        let Started { orders, thread, .. } =
+            PlayerThread::start(Some((port, Offset::default())), Offset::default(), &wiring).expect("started");
+        let silence = thread.silence(&wiring.routing);
+        let play = |ms: u64, key| {
+            let onset = clock.now() + SessionDuration::from_millis(ms);
+            let note = Note { onset, key, duration: SessionDuration::from_millis(60_000), velocity: 80 };
+            Order::Command(PlayerCommand::Play(PlannedNote { epoch: 1, channel: 3, note }))
+        };
+        let wait_until = |done: &dyn Fn(&[ShortMessage]) -> bool| {
+            let begun = Instant::now();
+            while !done(&took.lock().expect("not poisoned")) {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", took.lock());
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        orders.send(play(0, 60)).expect("listening");
+        wait_until(&|took| took.len() == 1);
+        for _ in 0..500 {
+            orders.send(play(3_000, 62)).expect("listening");
+        }
+        silence();
+        wait_until(&|took| took.last() == Some(&ShortMessage::all_sound_off(15)));
+        let silent = Instant::now();
+        let (on, off) = (ShortMessage::note_on(3, 60, 80), ShortMessage::note_off(3, 60));
+        let mut keys = took.lock().expect("not poisoned").clone();
+        keys.retain(|message| message.moves_a_key() && message.as_bytes()[0] < 0xb0);
+        assert_eq!(keys, [on, off]);
+        // What was planned before never comes; what is planned afterwards does.
+        let onset = clock.now() + SessionDuration::from_millis(3_100);
+        let note = Note { onset, key: 64, duration: SessionDuration::from_millis(1), velocity: 80 };
+        orders
+            .send(Order::Command(PlayerCommand::Play(PlannedNote { epoch: 2, channel: 3, note })))
+            .expect("listening");
+        wait_until(&|took| took.last() == Some(&ShortMessage::note_off(3, 64)));
+        assert!(silent.elapsed() > Duration::from_secs(3));
+        drop(thread);
+        let took = took.lock().expect("not poisoned");
+        assert!(!took.contains(&ShortMessage::note_on(3, 62, 80)), "{took:?}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! What settings change at open ports.
+//! What settings change at open ports, and the call for silence.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::echo::Echoes;
 use crate::settings::{Feedback, Settings};
 
-/// Whether echoes are heard and whether the human's messages are passed on; and the ledger of echoes.
+/// Whether echoes are heard and whether the human's messages are passed on; the ledger of echoes; and whether silence is
+/// called for.
 ///
 /// Thread: any. Realtime-safe: yes, each switch is one atomic.
 #[derive(Default)]
@@ -13,6 +14,7 @@ pub struct Routing {
     /// What was sent and may come back.
     pub echoes: Echoes,
     thru: AtomicBool,
+    silence: AtomicBool,
 }
 
 impl Routing {
@@ -25,5 +27,15 @@ impl Routing {
     /// Whether the human's messages are passed on.
     pub fn thru(&self) -> bool {
         self.thru.load(Relaxed)
+    }
+
+    /// Everything that sounds is to end, and what is planned is not to be heard, whatever the conductor is at.
+    pub(super) fn call_for_silence(&self) {
+        self.silence.store(true, Relaxed);
+    }
+
+    /// Whether that has been called for since it was last asked.
+    pub(super) fn takes_call_for_silence(&self) -> bool {
+        self.silence.load(Relaxed) && self.silence.swap(false, Relaxed)
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let sending = output.as_ref().map(|_| OUTPUT_NAME.to_owned());
     let Started { orders, thread, timing, scrap } = PlayerThread::start(output, earliest, &wiring)?;
     let Wiring { clock, input, routing, status, watchers, .. } = wiring;
+    let silence = thread.silence(&routing);
     let input = input.telling(orders.clone(), routing);
     let mut inputs: Vec<Box<dyn Send>> = Vec::new();
     let mut listening = None;
@@ -90,6 +91,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         keeper,
         inputs,
         release: thread.release(),
+        silence,
         output: Box::new(thread),
     })
 }

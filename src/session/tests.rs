@@ -90,6 +90,36 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[test]
+fn a_panic_silences_what_sounds_though_the_model_hangs_and_the_session_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("take.mid");
+    let stuck = Stuck::default();
+    let session = solo(path.clone(), &stuck);
+    let notes = || session.status.notes()[1];
+    wait_for("two notes", || notes() >= 2);
+    stuck.set(true);
+    assert!(session.way_out().panic(), "the conductor's queue has room");
+    // What it has counted has left, and a second of notes was planned.
+    let silent = session.now() + crate::time::SessionDuration::from_millis(1);
+    let planned_until = silent + crate::time::SessionDuration::from_millis(1_500);
+    let mut played = notes();
+    wait_for("the end of the plan", || {
+        if session.now() < silent {
+            played = notes();
+        }
+        session.now() > planned_until
+    });
+    let after = notes();
+    stuck.set(false);
+    session.controller().ask(Control::HandOver);
+    wait_for("another answer", || notes() > after);
+    session.stop().expect("it ends in order");
+    let late = read_notes(&path).expect("a whole file").into_iter().filter(|note| note.onset > silent);
+    let in_the_plan = late.filter(|note| note.onset < planned_until).count();
+    assert_eq!(in_the_plan, 0, "of what was planned nothing was heard; {played} before, {after} after");
+}
+
+#[test]
 fn the_way_out_releases_what_sounds_and_closes_the_take_though_the_model_hangs() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("take.mid");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Controller;
 use crate::ports::Release;
 use crate::recorder::Closer;
 
@@ -11,10 +12,11 @@ const RELEASE_WITHIN: Duration = Duration::from_millis(500);
 /// How long writing the take may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Releases what sounds and closes the take. The session is over then.
+/// Releases what sounds and closes the take, after which the session is over; or only silences what sounds.
 #[derive(Clone)]
 pub struct WayOut {
     pub(super) release: Release,
+    pub(super) controller: Controller,
     pub(super) recorder: Closer,
 }
 
@@ -28,6 +30,11 @@ pub struct WayTaken {
 }
 
 impl WayOut {
+    /// Silences what sounds, as [`Controller::panic`] does; the session goes on.
+    pub fn panic(&self) -> bool {
+        self.controller.panic()
+    }
+
     /// Takes it; waits no longer than some seconds.
     pub fn take(&self) -> WayTaken {
         // In this order, so that the note-offs are in the take.

@@ -7,6 +7,7 @@ mod daemon;
 mod loops;
 #[path = "../jack/on_server.rs"]
 mod on_server;
+mod panic;
 #[path = "../jack/pianist.rs"]
 mod pianist;
 mod recording;
