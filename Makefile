@@ -21,6 +21,9 @@ N = 20
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
+# The developer's own configuration has no say in tests and measurements.
+test-cargo test-jack test-browser test-alsa cable-test bench-live: export ANTIPHON_CONFIG = none
+
 help: ## this table
 	@echo 'make TARGET [ARGS="..."]'
 	@echo

@@ -125,6 +125,7 @@ fn a_port_that_is_taken_is_said_in_one_sentence() {
         .args(["--out", "take.mid", "--model"])
         .arg(daemon::bundled_model())
         .current_dir(folder.path())
+        .env("ANTIPHON_CONFIG", "none")
         .output()
         .expect("antiphon runs");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -167,6 +167,7 @@ fn a_page_that_was_asked_for_and_cannot_be_is_a_sentence_and_a_code() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_antiphon"))
         .args(["jam", "--engine", "embedded", "--backend", "none", "--http", &port])
         .current_dir(folder.path())
+        .env("ANTIPHON_CONFIG", "none")
         .output()
         .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);

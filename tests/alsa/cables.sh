@@ -6,6 +6,7 @@
 # and be heard again, having released first what sounded. Nothing is asserted about how long things take, because the
 # machine may be emulated.
 set -euo pipefail
+export ANTIPHON_CONFIG=none # the developer's own file says nothing here
 antiphon=$1 model=$2 cycles=$3
 
 running=()

@@ -6,6 +6,7 @@
 # recorded on one clock, ended by SIGTERM; one straight into the port, ended by SIGINT. Nothing is asserted about
 # how long things take, because the machine may be emulated.
 set -euo pipefail
+export ANTIPHON_CONFIG=none # the developer's own file says nothing here
 antiphon=$1 model=$2 check=$3
 phrase=$(dirname "$0")/phrase.csv
 through=14:0   # "Midi Through Port-0", which the kernel has

@@ -27,6 +27,7 @@ impl Daemon {
             .arg(bundled_model())
             .args(arguments)
             .current_dir(folder)
+            .env("ANTIPHON_CONFIG", "none")
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log"))
             .stderr(file)

@@ -48,7 +48,8 @@ impl Stage {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
-        command.current_dir(self.folder.path()).env_remove("ANTIPHON_MODEL").env_remove("ORT_DYLIB_PATH");
+        command.current_dir(self.folder.path()).env("ANTIPHON_CONFIG", "none");
+        command.env_remove("ANTIPHON_MODEL").env_remove("ORT_DYLIB_PATH");
         command
     }
 
