@@ -319,6 +319,11 @@ impl Controller {
         let cue = Cue::Control { at: self.clock.now(), control: Control::Panic };
         !self.to_conductor.try_send(cue).is_err_and(|error| error.is_full())
     }
+
+    /// Gives MIDI messages their meanings anew, in layers; what was learnt must be among them to stay.
+    pub fn replace_map(&self, layers: Vec<Vec<Assignment>>) {
+        let _ = self.to_conductor.send(Cue::Controllers(layers));
+    }
 }
 
 /// Everything that the conductor's thread may touch.
@@ -404,6 +409,10 @@ impl<M: NoteModel + 'static> Stand<M> {
                 }
                 Ok(Cue::Knob(timed)) => self.turn(timed),
                 Ok(Cue::Control { at, control }) => self.obey(at, control),
+                Ok(Cue::Controllers(layers)) => {
+                    let controllers = self.controls.replace(layers);
+                    self.desk.show(Sight::Controllers(controllers));
+                }
                 Ok(Cue::ModelLoaded) => match self.shelf.loaded() {
                     Some(Ok(model)) => {
                         self.desk.offered = Some((model.origin().name.clone(), model.styles().to_vec()));

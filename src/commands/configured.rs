@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use super::flags::{Command, Flags};
+use super::flags::{Command, Flags, JamFlags};
 use super::{Exit, Failure};
 use crate::config::{
     Config, ConfigError, ConfigFile, Environment, Given, Keys, Source, Sourced, user_file, with_switches,
@@ -56,6 +56,28 @@ fn commands() -> clap::Command {
 pub(crate) fn keys() -> Keys {
     let commands = commands();
     Keys::of(commands.find_subcommand("jam").unwrap_or(&commands))
+}
+
+/// The command line of `jam`, to be read anew with the file and the environment behind it.
+pub(super) struct Arguments(pub Vec<OsString>);
+
+impl Arguments {
+    /// What it means now.
+    ///
+    /// # Errors
+    /// What is wrong with it, most likely a mistake in the file.
+    pub fn read_anew(&self) -> Result<(Box<JamFlags>, Config), Failure> {
+        match parse(self.0.clone()) {
+            Ok(Configured { command: Command::Jam(flags), config }) => Ok((flags, config)),
+            Ok(_) => Err(Failure::new(Exit::Failed, "these are not the flags of a jam")),
+            Err(Unparsed::Failure(failure)) => Err(failure),
+            Err(Unparsed::Clap(error)) => {
+                let said = error.to_string();
+                let first = said.lines().next().unwrap_or_default();
+                Err(Failure::new(Exit::Usage, first.trim_start_matches("error: ")))
+            }
+        }
+    }
 }
 
 /// Reads the command line; the file and the environment too where the command heeds them.

@@ -3,6 +3,7 @@
 mod live_line;
 mod opening;
 mod osc;
+mod reload;
 mod virtually;
 
 use std::path::Path;
@@ -12,10 +13,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use live_line::LiveLine;
-use opening::{ANSWER_TO_A_FILE, bundled_human, end_of, header, library, read_human};
+use opening::{ANSWER_TO_A_FILE, Models, bundled_human, end_of, header, read_human};
 use osc::open_osc;
+use reload::Reloading;
 use serde_json::json;
 
+use super::configured::Arguments;
 use super::flags::JamFlags;
 use super::log::{Growing, Log, Troubles};
 use super::model::{Loaded, load, settings};
@@ -41,7 +44,7 @@ const FILE_DELAY: SessionDuration = SessionDuration::from_millis(500);
 /// How often the live line is drawn and signals are looked for.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
-pub(super) fn run(flags: &JamFlags, config: &Config) -> Result<(), Failure> {
+pub(super) fn run(flags: &JamFlags, config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let effective = Effective::default().with(&config.settings).with(&flags.changes());
     if flags.check {
         return check::run(flags, config, &effective);
@@ -68,7 +71,9 @@ pub(super) fn run(flags: &JamFlags, config: &Config) -> Result<(), Failure> {
     if signals.to_end() {
         return Ok(());
     }
-    Jam { flags, config, log, signals, settings }.run(loaded, input)
+    let models = Models::named(flags);
+    let reloading = Reloading::new(arguments, flags, config, effective, models.clone());
+    Jam { flags, config, log, signals, settings }.run(loaded, input, &models, reloading)
 }
 
 /// Says where an earlier take of the same name is now.
@@ -88,7 +93,13 @@ struct Jam<'a> {
 }
 
 impl Jam<'_> {
-    fn run(mut self, loaded: Loaded, mut input: Option<Vec<TimedMessage>>) -> Result<(), Failure> {
+    fn run(
+        mut self,
+        loaded: Loaded,
+        mut input: Option<Vec<TimedMessage>>,
+        models: &Models,
+        mut reloading: Reloading<'_>,
+    ) -> Result<(), Failure> {
         let (flags, log) = (self.flags, self.log);
         let mut live = LiveSettings {
             backend: flags.backend.resolved(),
@@ -114,7 +125,7 @@ impl Jam<'_> {
         let header = header(flags, self.settings, &loaded);
         let ensemble = Ensemble::new(loaded.model, header.opening())?;
         live.session_file = Some(header).filter(|_| !flags.no_session);
-        let mut session = LiveSession::start(live, clock, ensemble, library(flags))?;
+        let mut session = LiveSession::start(live, clock, ensemble, models.library(flags))?;
         let mut watcher = session.feed.watch();
         self.signals.a_session_plays(session.way_out());
         take_lines(log, session.controller());
@@ -147,8 +158,10 @@ impl Jam<'_> {
             && until.is_none_or(|until| session.now() < until)
         {
             while let Some(sight) = watcher.next_now() {
+                reloading.sees(&sight, &session.controller());
                 if let Sight::Controllers(Controllers { change: Some(change), .. }) = &sight {
-                    self.keep(change, &mut line);
+                    let is_kept = self.keep(change, &mut line);
+                    reloading.learnt(change, is_kept);
                 }
                 if flags.json {
                     watching::print_sight(&sight);
@@ -179,7 +192,16 @@ impl Jam<'_> {
             }
             match self.signals.hung_up() {
                 None => {}
-                Some(HungUp::Reload) => session.controller().ask(Control::Model(1)),
+                Some(HungUp::Reload) => match reloading.reload(&session) {
+                    Ok(changes) => {
+                        line.say(&changes);
+                        changes.restart().into_iter().for_each(|restart| line.warn(restart));
+                    }
+                    Err(Failure { sentence, .. }) => {
+                        let sentence = sentence.replace('\n', "; ");
+                        line.warn(format_args!("not read anew, all stays as it was: {sentence}"));
+                    }
+                },
                 Some(HungUp::TerminalGone) => break,
             }
             line.draw(session.now(), &session.status);
@@ -198,13 +220,15 @@ impl Jam<'_> {
         self.close(session)
     }
 
-    /// Keeps what was learnt in the user's file.
-    fn keep(&self, change: &MapChange, line: &mut LiveLine) {
-        let Some(path) = &self.config.keep_in else { return };
-        match keep(path, change) {
+    /// Keeps what was learnt in the user's file; false when it could not be.
+    fn keep(&self, change: &MapChange, line: &mut LiveLine) -> bool {
+        let Some(path) = self.config.keep_in.as_ref().filter(|_| *change != MapChange::Replaced) else { return false };
+        let kept = keep(path, change);
+        match &kept {
             Ok(()) => line.say(format_args!("kept in {}", path.display())),
             Err(error) => line.warn(error),
         }
+        kept.is_ok()
     }
 
     fn tell_controllers(&self, controllers: &Controllers, line: &mut LiveLine) {
@@ -213,6 +237,8 @@ impl Jam<'_> {
                 line.say(format_args!("learnt: {message} is {meaning}"))
             }
             (Some(MapChange::Forgotten(messages)), _) => line.say(format_args!("music again: {}", messages.join(", "))),
+            // It has been said what was read anew.
+            (Some(MapChange::Replaced), _) => {}
             (None, Some(meaning)) => line.say(format_args!(
                 "waiting for the message that shall be {meaning}: move it (stop-learning ends this)"
             )),

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 #[cfg(test)]
 pub(crate) use configured::keys;
-use configured::{Configured, Unparsed};
+use configured::{Arguments, Configured, Unparsed};
 pub use exit::Exit;
 use flags::Command;
 pub use flags::Flags;
@@ -120,12 +120,13 @@ fn print_line(line: impl std::fmt::Display) {
 /// Does what the command line says, in the light of the environment and the configuration file.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut log = Log::default();
-    let result = match configured::parse(arguments.into_iter().collect()) {
+    let arguments = Arguments(arguments.into_iter().collect());
+    let result = match configured::parse(arguments.0.clone()) {
         Ok(Configured { command, config }) => {
             if let Command::Jam(flags) = &command {
                 log = flags.log();
             }
-            obey(command, &config)
+            obey(command, &config, &arguments)
         }
         Err(Unparsed::Failure(failure)) => Err(failure),
         // Help and version are no errors, but come this way too.
@@ -144,9 +145,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-fn obey(command: Command, config: &Config) -> Result<(), Failure> {
+fn obey(command: Command, config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     match command {
-        Command::Jam(flags) => jam::run(&flags, config),
+        Command::Jam(flags) => jam::run(&flags, config, arguments),
         Command::Generate(flags) => generate::run(&flags, config),
         Command::Replay(flags) => replay::run(&flags),
         Command::Init(flags) => init::run(&flags),

@@ -22,7 +22,7 @@ pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
     for (word, about, _) in WORDS {
         print_line(format_args!("{word:22} {about}"));
     }
-    let model = "the model of this number takes over at the next phrase; 1 is --model, read anew (so does SIGHUP)";
+    let model = "the model of this number takes over at the next phrase; 1 is --model, read anew (SIGHUP reads the one that plays anew)";
     for (line, about) in [
         ("model N", model),
         ("learn WHAT", "the next knob, key, bend or program change that moves is WHAT from now on, as behind --map"),

@@ -1,6 +1,7 @@
 //! Signals that reach the daemon: an end in order, an end at once, a reload, the figures, silence.
 
-use std::io::{self, IsTerminal as _, stderr};
+use std::fs::{self, File};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +15,8 @@ pub(super) struct Signals {
     figures: Arc<AtomicBool>,
     hang_up: Arc<AtomicBool>,
     panic: Arc<AtomicBool>,
-    had_terminal: bool,
+    /// Whether the session ends with its terminal.
+    ends_with_terminal: bool,
     /// Once a session plays: what an end at once must not leave undone.
     way_out: Arc<OnceLock<WayOut>>,
 }
@@ -22,7 +24,8 @@ pub(super) struct Signals {
 /// What a SIGHUP means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HungUp {
-    /// Of a daemon: read the model anew.
+    /// Read the configuration and the model anew: somebody has asked for it, who left the terminal in its place or found
+    /// none.
     Reload,
     /// Of a program in a terminal: the terminal is gone, so end.
     TerminalGone,
@@ -40,7 +43,8 @@ impl Signals {
             figures: Arc::default(),
             hang_up: Arc::default(),
             panic: Arc::default(),
-            had_terminal: stderr().is_terminal(),
+            // As under nohup.
+            ends_with_terminal: has_terminal() && !is_ignored(),
             way_out: Arc::default(),
         };
         #[cfg(unix)]
@@ -97,9 +101,22 @@ impl Signals {
             return None;
         }
         // The system takes a terminal away before it sends the signal.
-        let gone = self.had_terminal && !stderr().is_terminal();
+        let gone = self.ends_with_terminal && !has_terminal();
         Some(if gone { HungUp::TerminalGone } else { HungUp::Reload })
     }
+}
+
+/// Whether a terminal controls this program, wherever what it says is led. A service has none.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+/// Whether the signal HUP was to be ignored by whoever started this program. Known on Linux; elsewhere it is not.
+fn is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The thread that takes the signals to end and the one for silence. It waits for nobody else's lock or queue, so that a

@@ -58,6 +58,8 @@ fn changed(text: &str, change: &MapChange) -> Result<String, String> {
                 map.remove(message);
             }
         }
+        // It was the file that said so.
+        MapChange::Replaced => {}
     }
     Ok(document.to_string())
 }

@@ -55,6 +55,32 @@ impl Effective {
         self
     }
 
+    /// What must be asked for, in this order, so that what was set as `before` is set like this.
+    pub fn since(&self, before: &Self) -> Vec<Control> {
+        let mut now = before.settings;
+        let mut changes = Vec::new();
+        for setting in SETTINGS {
+            let wanted = setting.value(&self.settings);
+            match (&self.style, &before.style) {
+                (Some(style), there) if setting.name == "style" => {
+                    if there.as_ref() != Some(style) {
+                        changes.push(Control::Style(Arc::clone(style)));
+                    }
+                    continue;
+                }
+                (None, Some(_)) if setting.name == "style" => {}
+                // One setting may have moved others: `temperature` sets all four.
+                _ if setting.value(&now) == wanted => continue,
+                _ => {}
+            }
+            if let Some(change) = setting.change(wanted) {
+                change.apply(&mut now);
+                changes.push(Control::Set(change));
+            }
+        }
+        changes
+    }
+
     /// Each setting's name, its value in words, and where it comes from.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, String, &Source)> {
         SETTINGS.iter().zip(&self.sources).map(|(setting, source)| {
@@ -94,5 +120,28 @@ mod tests {
         assert_eq!(row(&effective, "memory"), ("1".into(), "default".into()));
         let effective = effective.with(&[given("style 0", "third")]);
         assert_eq!(row(&effective, "style"), ("0".into(), "third".into()));
+    }
+
+    #[test]
+    fn from_one_to_the_other_only_what_differs_is_asked_for() {
+        let all = |lines: &[&str]| {
+            Effective::default().with(&lines.iter().map(|line| given(line, "file")).collect::<Vec<_>>())
+        };
+        let since = |after: &[&str], before: &[&str]| -> Vec<String> {
+            all(after).since(&all(before)).iter().map(ToString::to_string).collect()
+        };
+        let same = ["patience 2", "temperature 0.8", "style folk", "scale dorian"];
+        assert!(since(&same, &same).is_empty());
+        assert_eq!(
+            since(&["patience 2"], &["patience 3", "snap 0.5"]),
+            ["patience 2", "snap 0"],
+            "what goes is undone"
+        );
+        let temperatures = since(&["temperature 0.5", "key-temperature 2"], &[]);
+        assert_eq!(temperatures, ["temperature 0.5", "key-temperature 2"]);
+        assert_eq!(since(&["style folk"], &["style 1"]), ["style folk"]);
+        assert_eq!(since(&["style 1"], &["style folk"]), ["style 1"]);
+        assert_eq!(since(&[], &["style folk"]), ["style 0"]);
+        assert_eq!(since(&["style 2"], &["style 1"]), ["style 2"]);
     }
 }

@@ -33,7 +33,11 @@ pub fn template(keys: &Keys) -> String {
         let _ = writeln!(text, "#{} = {}", key.name, value(key));
     }
     text.push('\n');
-    prose(&mut text, "What can also be changed while it plays. This file is read at the start alone.");
+    prose(
+        &mut text,
+        "What can also be changed while it plays. This file is read at the start, and anew on the signal HUP (`kill -HUP`): \
+         what has changed here and in [map], the models and the ports change at once.",
+    );
     text.push_str("[settings]\n");
     for setting in SETTINGS {
         text.push('\n');

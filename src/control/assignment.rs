@@ -63,7 +63,7 @@ const CURVES: [(&str, Curve); 6] = [
 ];
 
 /// What a message means.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Meaning {
     /// It moves a setting between two values; the first may be the greater one.
     Move { setting: &'static Setting, low: f32, high: f32, curve: Curve },
@@ -74,7 +74,7 @@ enum Meaning {
 }
 
 /// A message and what it means.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     pub(super) address: Address,
     meaning: Meaning,

@@ -30,6 +30,8 @@ pub enum MapChange {
     },
     /// These messages are music again.
     Forgotten(Vec<String>),
+    /// All of it is as it has been written down anew.
+    Replaced,
 }
 
 /// Which MIDI messages are not music but control, in layers: the first layer that knows a message decides, and all that
@@ -50,6 +52,14 @@ impl ControlMap {
         let map = Self { layers: learnt.chain(layers).collect(), learning: None, claims: Arc::default() };
         map.publish();
         map
+    }
+
+    /// Takes other layers for all there are; what was learnt must be among them to stay. A message that is waited for is
+    /// waited for still.
+    pub fn replace(&mut self, layers: Vec<Vec<Assignment>>) -> Controllers {
+        self.layers = std::iter::once(Vec::new()).chain(layers).collect();
+        self.publish();
+        self.controllers(Some(MapChange::Replaced))
     }
 
     /// What is claimed, for those who hear messages.

@@ -314,6 +314,23 @@ mod tests {
     }
 
     #[test]
+    fn a_map_that_is_read_anew_is_all_there_is_but_what_is_waited_for_is_waited_for() {
+        let mut map = map(&["cc9=panic"]);
+        let claims = map.claims();
+        map.obey(&Control::parse("learn memory").expect("known"));
+        let (knob, other) = (message(&[0xb0, 74, 127]), message(&[0xb0, 75, 127]));
+        assert!(claims.claims(knob) && map.hear(knob).is_some());
+        map.obey(&Control::parse("learn snap").expect("known"));
+        let state = map.replace(vec![vec![Assignment::parse("cc21=patience").expect("well formed")]]);
+        assert_eq!(state.change, Some(MapChange::Replaced));
+        assert_eq!(state.map, [("cc21".to_owned(), "patience".to_owned())]);
+        assert!(claims.claims(message(&[0xb0, 21, 127])));
+        assert!(claims.claims(other) && map.hear(other).is_some(), "it was waited for");
+        assert!(!claims.claims(message(&[0xb0, 9, 127])), "music again");
+        assert!(!claims.claims(knob), "what was learnt before is music again");
+    }
+
+    #[test]
     fn a_message_is_learnt_by_moving_it_and_claimed_at_once() {
         let mut map = map(&["cc9=panic"]);
         let claims = map.claims();

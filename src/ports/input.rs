@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crossbeam_channel::Sender;
 
 use super::{Order, Routing};
-use crate::control::{Claims, Control};
+use crate::control::{Assignment, Claims, Control};
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::PlayerCommand;
 use crate::status::Status;
@@ -28,6 +28,8 @@ pub enum Cue {
         /// What.
         control: Control,
     },
+    /// MIDI messages that mean something from now on, in layers; all others are music.
+    Controllers(Vec<Vec<Assignment>>),
     /// A model has been loaded and waits to take over.
     ModelLoaded,
     /// The session ends.

@@ -57,6 +57,7 @@ impl Sight {
                         json!({ "kind": "learnt", "message": message, "meaning": meaning })
                     }
                     Some(MapChange::Forgotten(messages)) => json!({ "kind": "forgotten", "messages": messages }),
+                    Some(MapChange::Replaced) => json!({ "kind": "replaced" }),
                 };
                 whole
             }

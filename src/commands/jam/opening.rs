@@ -1,8 +1,8 @@
 //! What a jam begins with: settings, the session file's header, the models, a file that plays the human.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::commands::flags::JamFlags;
 use crate::commands::model::{Loaded, load, seed};
@@ -28,18 +28,50 @@ pub(super) fn header(flags: &JamFlags, settings: Settings, loaded: &Loaded) -> H
     Header::new(&loaded.engine, loaded.model.origin(), &opening)
 }
 
-/// The models that can be chosen while it plays: the first is the one that it begins with.
-pub(super) fn library(flags: &JamFlags) -> Library<LstmModel> {
-    let first = std::iter::once(flags.playing.model.clone());
-    let models: Vec<_> = first.chain(flags.more_model.iter().cloned().map(Some)).collect();
-    let engine = flags.playing.engine.clone();
-    Arc::new(move |number| {
-        let model = usize::from(number).checked_sub(1).and_then(|index| models.get(index));
-        let Some(model) = model else {
-            return Err(format!("there is no model {number}; {} of them were named", models.len()));
-        };
-        load(model.as_deref(), &engine).map(|loaded| loaded.model).map_err(|failure| failure.sentence)
-    })
+/// The models that can be chosen while it plays: the first is the one that it begins with. None is the usual one.
+#[derive(Clone)]
+pub(super) struct Models(Arc<Mutex<Vec<Option<PathBuf>>>>);
+
+impl Models {
+    pub(super) fn named(flags: &JamFlags) -> Self {
+        Self(Arc::new(Mutex::new(Self::of(flags))))
+    }
+
+    fn of(flags: &JamFlags) -> Vec<Option<PathBuf>> {
+        let first = std::iter::once(flags.playing.model.clone());
+        first.chain(flags.more_model.iter().cloned().map(Some)).collect()
+    }
+
+    /// Has those of other flags from now on; false when they are the same.
+    pub(super) fn rename(&self, flags: &JamFlags) -> bool {
+        let named = Self::of(flags);
+        let mut models = self.lock();
+        let changed = *models != named;
+        *models = named;
+        changed
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Where the session takes them from.
+    pub(super) fn library(&self, flags: &JamFlags) -> Library<LstmModel> {
+        let (models, engine) = (self.clone(), flags.playing.engine.clone());
+        Arc::new(move |number| {
+            let index = usize::from(number).checked_sub(1);
+            let Some(model) = index.and_then(|index| models.lock().get(index).cloned()) else {
+                return Err(format!("there is no model {number}; {} of them were named", models.count()));
+            };
+            load(model.as_deref(), &engine).map(|loaded| loaded.model).map_err(|failure| failure.sentence)
+        })
+    }
+
+    /// The list is whole between any two calls.
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<PathBuf>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The messages of a file that plays the human.

@@ -145,7 +145,7 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
                 Some(MapChange::Forgotten(messages)) => {
                     told.push(message("music-again", messages.iter().map(|message| text(message)).collect()));
                 }
-                None => {}
+                Some(MapChange::Replaced) | None => {}
             }
             told
         }
