@@ -224,8 +224,8 @@ impl<M: NoteModel> Ensemble<M> {
                 self.each(at, |conductor, _| conductor.take_back(at, &mut act));
                 act(Action::Tell(PlayerCommand::Panic));
             }
-            // Loading takes time: whoever has loaded it offers it.
-            Control::Model(_) => {}
+            // Loading takes time: whoever has loaded it offers it. The recorder splits the take.
+            Control::Model(_) | Control::SplitTake => {}
             // What controllers mean changes nothing by itself.
             Control::Learn(_) | Control::StopLearning | Control::Forget(_) => {}
         }

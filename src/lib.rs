@@ -4,6 +4,7 @@
 //! In the order of the data path, from a key press to the recorder:
 //! - [`time`], [`midi`], [`note`]: the values that travel
 //! - [`beat`]: MIDI clock to beats and bars
+//! - [`sysex`]: messages of any length, on their way to the take
 //! - [`listener`]: messages to notes, and whether the human still plays
 //! - [`note_model`]: a note as four classes, the definition shared with the trainer
 //! - [`model`]: the ONNX file and the engine that runs it
@@ -43,6 +44,7 @@ pub mod control;
 pub mod echo;
 pub mod ensemble;
 pub mod evaluation;
+mod fault;
 pub mod figures;
 pub mod gate;
 pub mod heap;
@@ -70,6 +72,7 @@ pub mod sight;
 pub mod song_folder;
 pub mod status;
 pub mod surface;
+pub mod sysex;
 pub mod take;
 pub mod thru;
 pub mod time;

@@ -1,33 +1,43 @@
 //! The recorder: human and answer on two tracks of a MIDI file.
 //!
-//! The file is whole at any moment: it is written anew beside itself once a second and then takes its own place, so
-//! that a crash loses a second at most and an earlier take is never overwritten. The session file beside it grows by
-//! whole lines, as often.
+//! The file is whole at any moment: it is written anew beside itself twice a second and then takes its own place, so
+//! that a crash or a power cut loses a second at most and an earlier take is never overwritten. The session file beside
+//! it grows by whole lines, as often. A long take is split into parts: the one that is played has the take's name, those
+//! before it have the name that an earlier take gets, `AI_generated-<its time>.mid`.
 
+mod files;
+mod parts;
 mod session_log;
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
-use jiff::{Timestamp, tz::TimeZone};
+use files::{Lock, free_name, move_aside, replace_file};
+use jiff::Timestamp;
+use parts::Parts;
+pub use parts::{PART_BYTES, Splits};
 use session_log::SessionLog;
 use thiserror::Error;
 
+use crate::fault;
 use crate::midi_file::MidiFileError;
 use crate::session_file::{Header, beside};
 use crate::sight::Sight;
 use crate::status::Status;
+use crate::sysex::{Assembly, Piece};
 use crate::take::{Happening, Take};
+use crate::time::{Clock, SessionTime};
 use crate::transcript::Entry;
 
-/// How often the file is written while something new happens.
-const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// How often the file is written while something new happens: with the time that the disk takes, no more than a second
+/// is missing whenever it ends.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the recorder looks for news. It looks instead of being woken, so that handing something to it never
 /// makes a system call.
@@ -60,6 +70,9 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
     },
+    /// The recorder's thread has panicked and could not close the take.
+    #[error("the recorder has panicked; the take is as it was a second before")]
+    Panicked,
     /// The take does not fit a MIDI file.
     #[error("{path}: the take {cause}", path = .path.display())]
     TooLong {
@@ -78,98 +91,22 @@ pub enum RecordError {
 pub fn write_take(path: &Path, bytes: &[u8], session: Option<&str>) -> Result<Option<PathBuf>, RecordError> {
     let _lock = Lock::take(path)?;
     let aside = move_aside(path)?;
-    replace_file(path, bytes)?;
-    session.map_or(Ok(()), |session| replace_file(&beside(path), session.as_bytes()))?;
+    replace_file(path, path, bytes)?;
+    session.map_or(Ok(()), |session| replace_file(path, &beside(path), session.as_bytes()))?;
     Ok(aside)
 }
 
-/// The right to write a take: held by one program at a time, and given back when it ends, however it ends.
-#[derive(Debug)]
-struct Lock {
-    file: fs::File,
-    path: PathBuf,
-}
+/// How often the same trouble is told at most.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-impl Lock {
-    fn take(take: &Path) -> Result<Self, RecordError> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(take.file_name().unwrap_or_default());
-        name.push(".lock");
-        let path = take.with_file_name(name);
-        let file = fs::File::create(&path).map_err(|cause| RecordError::Unwritable { path: take.to_owned(), cause })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, path }),
-            Err(fs::TryLockError::WouldBlock) => Err(RecordError::InUse { path: take.to_owned() }),
-            Err(fs::TryLockError::Error(cause)) => Err(RecordError::Unwritable { path: take.to_owned(), cause }),
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Best effort: an empty hidden file that stays behind does no harm.
-        let _ = fs::remove_file(&self.path);
-        let _ = self.file.unlock();
-    }
-}
-
-/// Writes `bytes` to `path` so that the file is whole at any moment.
-fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let write = || {
-        let mut file = fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|cause| {
-        // Best effort: the cause of the failure is what the user must hear.
-        let _ = fs::remove_file(&beside);
-        RecordError::Unwritable { path: path.to_owned(), cause }
-    })
-}
-
-/// Moves an earlier take out of the way, with its session file: `AI_generated.mid` to `AI_generated-<its time>.mid`.
-/// Returns the new name.
-fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
-    let session = beside(path);
-    let aside = move_one_aside(path)?;
-    match &aside {
-        Some(aside) if fs::symlink_metadata(&session).is_ok() => {
-            let renamed = fs::rename(&session, beside(aside));
-            renamed.map_err(|cause| RecordError::Unwritable { path: session, cause })?;
-        }
-        Some(_) => {}
-        None => drop(move_one_aside(&session)?),
-    }
-    Ok(aside)
-}
-
-fn move_one_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
-    let unwritable = |cause| RecordError::Unwritable { path: path.to_owned(), cause };
-    let metadata = match fs::symlink_metadata(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(unwritable)?,
-    };
-    if metadata.is_dir() {
-        return Err(unwritable(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
-    }
-    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
-    let time =
-        modified.unwrap_or_else(Timestamp::now).to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S").to_string();
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let extension = path.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
-    let names = std::iter::once(String::new()).chain((2..).map(|number| format!("-{number}")));
-    for suffix in names {
-        let aside = path.with_file_name(format!("{stem}-{time}{suffix}{extension}"));
-        if fs::symlink_metadata(&aside).is_err() && fs::symlink_metadata(beside(&aside)).is_err() {
-            fs::rename(path, &aside).map_err(unwritable)?;
-            return Ok(Some(aside));
-        }
-    }
-    Ok(None)
+/// What the recorder is fed from.
+pub struct Sources {
+    /// What happens, by any number of ways.
+    pub happenings: Vec<Receiver<Happening>>,
+    /// SysEx.
+    pub pieces: Receiver<Piece>,
+    /// What the session file begins with, and the calls that go into it.
+    pub session: Option<(Header, Receiver<Entry>)>,
 }
 
 /// The recorder's thread. Dropping it closes the take.
@@ -207,30 +144,40 @@ impl Recorder {
     pub fn start(
         path: &Path,
         take: Take,
-        sources: Vec<Receiver<Happening>>,
-        session: Option<(Header, Receiver<Entry>)>,
+        splits: Splits,
+        sources: Sources,
         watchers: Sender<Sight>,
+        clock: Clock,
         status: Arc<Status>,
     ) -> Result<Self, RecordError> {
         let lock = Lock::take(path)?;
         let moved_aside = move_aside(path)?;
-        save(path, &take)?;
+        save(path, path, &take)?;
+        let Sources { happenings, pieces, session } = sources;
         let session =
             session.map(|(header, entries)| SessionLog::create(beside(path), &header, entries)).transpose()?;
         let (stop, stopped) = crossbeam_channel::bounded(1);
         let (at_the_end, ended) = crossbeam_channel::bounded(0);
-        let path = path.to_owned();
-        let thread = thread::Builder::new()
-            .name("recorder".into())
-            .spawn({
-                let path = path.clone();
-                move || {
-                    let _at_the_end: Sender<()> = at_the_end;
-                    let _lock = lock;
-                    record(&path, take, &sources, session, &stopped, &watchers, &status)
-                }
-            })
-            .map_err(|cause| RecordError::Unwritable { path, cause })?;
+        let writing = Writing {
+            path: path.to_owned(),
+            take,
+            parts: Parts::new(splits),
+            happenings,
+            pieces,
+            assembly: Assembly::default(),
+            session,
+            unsaved: false,
+            trouble: None,
+            watchers,
+            clock,
+            status,
+        };
+        let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
+            let _at_the_end: Sender<()> = at_the_end;
+            let _lock = lock;
+            writing.run(&stopped)
+        });
+        let thread = thread.map_err(|cause| RecordError::Unwritable { path: path.to_owned(), cause })?;
         Ok(Self { moved_aside, stop, ended, thread: Some(thread) })
     }
 
@@ -239,7 +186,7 @@ impl Recorder {
         Closer { stop: self.stop.clone(), ended: self.ended.clone() }
     }
 
-    /// Takes in what was sent to it before and closes the take, which it gives back.
+    /// Takes in what was sent to it before and closes the take; gives back the last part.
     ///
     /// # Errors
     /// When the file could not be written at the end.
@@ -247,7 +194,7 @@ impl Recorder {
         let _ = self.stop.try_send(());
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            Some(Err(_)) => Err(RecordError::Panicked),
             None => Ok(Take::default()),
         }
     }
@@ -262,62 +209,175 @@ impl Drop for Recorder {
     }
 }
 
-fn record(
-    path: &Path,
-    mut take: Take,
-    sources: &[Receiver<Happening>],
-    mut session: Option<SessionLog>,
-    stopped: &Receiver<()>,
-    watchers: &Sender<Sight>,
-    status: &Status,
-) -> Result<Take, RecordError> {
-    let mut unsaved = false;
-    let mut looks_until_write = 0;
-    loop {
-        // Asked before the sources are emptied, so that nothing sent before the stop is missed.
-        let stopping = !matches!(stopped.try_recv(), Err(TryRecvError::Empty));
-        sources.iter().for_each(|source| status.figures.record_queue.saw(source.len()));
-        for happening in sources.iter().flat_map(Receiver::try_iter) {
+/// Everything that the recorder's thread may touch.
+struct Writing {
+    path: PathBuf,
+    take: Take,
+    parts: Parts,
+    happenings: Vec<Receiver<Happening>>,
+    pieces: Receiver<Piece>,
+    assembly: Assembly,
+    session: Option<SessionLog>,
+    /// Whether something has been played that is not on the disk.
+    unsaved: bool,
+    /// When it was last told that the disk takes nothing, and whether that is still so.
+    trouble: Option<(Instant, bool)>,
+    watchers: Sender<Sight>,
+    clock: Clock,
+    status: Arc<Status>,
+}
+
+impl Writing {
+    fn run(mut self, stopped: &Receiver<()>) -> Result<Take, RecordError> {
+        let mut looks_until_write = 0;
+        let mut broken = false;
+        loop {
+            // Asked before the sources are emptied, so that nothing sent before the stop is missed.
+            let stopping = !matches!(stopped.try_recv(), Err(TryRecvError::Empty));
+            if stopping {
+                return self.close();
+            }
+            let looked = broken || catch_unwind(AssertUnwindSafe(|| self.look(looks_until_write == 0))).is_ok();
+            if !looked {
+                // The session is over. What comes until it has ended waits in the queues.
+                broken = true;
+                self.status.failed.store(true, Relaxed);
+            }
+            if looks_until_write == 0 {
+                looks_until_write = WRITE_EVERY.as_millis() / LOOK_EVERY.as_millis();
+            }
+            looks_until_write -= 1;
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Takes in what has come, and writes it when it is time.
+    fn look(&mut self, writes: bool) {
+        fault::point("recorder");
+        self.take_in();
+        let mut done = Ok(());
+        // What could not be written waits for the next time.
+        if (writes || self.trouble.is_none_or(|(_, lasts)| !lasts))
+            && let Some(at) = self.parts.look(self.clock.now(), &self.take, false)
+        {
+            done = self.split(at);
+        }
+        if writes {
+            let saved = self.session.as_mut().map_or(Ok(()), SessionLog::save);
+            done = done.and(saved);
+            if self.unsaved {
+                done = done.and(self.save());
+            }
+        }
+        match done {
+            Ok(()) if writes => self.tell_mended(),
+            Ok(()) => {}
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    fn take_in(&mut self) {
+        self.happenings.iter().for_each(|source| self.status.figures.record_queue.saw(source.len()));
+        for happening in self.happenings.iter().flat_map(Receiver::try_iter) {
             if let Happening::Ai(timed) = happening {
                 // Nobody may be looking: what has no place is not shown.
-                let _ = watchers.try_send(Sight::Ai(timed));
+                let _ = self.watchers.try_send(Sight::Ai(timed));
             }
-            take.add(happening);
-            unsaved = true;
+            self.unsaved |= happening.is_message();
+            self.take.add(happening);
+            self.parts.hear(happening, &self.take);
         }
-        if let Some(session) = &mut session {
+        for sysex in self.pieces.try_iter().filter_map(|piece| self.assembly.add(&piece)) {
+            self.parts.hear_message(sysex.time);
+            self.take.add_sysex(sysex);
+            self.unsaved = true;
+        }
+        self.status.sysex_lost.store(self.assembly.lost, Relaxed);
+        if let Some(session) = &mut self.session {
             session.take_in();
-            if stopping {
-                session.close(status);
-            }
         }
-        if stopping {
-            return match save(path, &take) {
-                Err(RecordError::Unwritable { path, cause }) => Err(keep_elsewhere(path, &take, cause)),
-                saved => saved.map(|()| take),
+    }
+
+    /// Ends the part that was played before `at` and begins another. The part gets its own file before it leaves the
+    /// one that is written, so that a crash in between doubles it and loses nothing.
+    fn split(&mut self, at: SessionTime) -> Result<(), RecordError> {
+        let mut ended = self.take.clone();
+        let Some(next) = ended.split(at) else {
+            self.parts.done();
+            return Ok(());
+        };
+        let kept = free_name(&self.path, Timestamp::now());
+        save(&self.path, &kept, &ended)?;
+        self.take = next;
+        self.parts.done();
+        let _ = self.watchers.try_send(Sight::Part { at, kept });
+        self.save()
+    }
+
+    fn save(&mut self) -> Result<(), RecordError> {
+        // A full disk may be emptied while the session goes on: tried again at the next time and at the end.
+        self.unsaved = true;
+        save(&self.path, &self.path, &self.take)?;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    /// Tells once that the disk takes nothing; not again before it has, and not too often.
+    fn complain(&mut self, error: &RecordError) {
+        self.status.write_failed.fetch_add(1, Relaxed);
+        let told = self.trouble.is_some_and(|(told, lasts)| lasts || told.elapsed() < COMPLAIN_EVERY);
+        if !told {
+            let why = match error {
+                RecordError::Unwritable { path, cause } => format!("cannot write {}: {cause}", path.display()),
+                other => other.to_string(),
             };
+            let _ = self.watchers.try_send(Sight::Trouble(format!(
+                "{why}; what is played is kept in memory, and it is tried again and again"
+            )));
         }
-        if looks_until_write == 0
-            && let Some(session) = &mut session
-        {
-            session.save(status);
+        let since = self.trouble.filter(|_| told).map_or_else(Instant::now, |(since, _)| since);
+        self.trouble = Some((since, true));
+    }
+
+    fn tell_mended(&mut self) {
+        if let Some((told, true)) = self.trouble {
+            self.trouble = Some((told, false));
+            let _ = self.watchers.try_send(Sight::Trouble(format!("{} is written again", self.path.display())));
         }
-        if unsaved && looks_until_write == 0 {
-            // A full disk may be emptied while the session goes on: tried again at the next second and at the end.
-            unsaved = save(path, &take).is_err();
-            status.write_failed.fetch_add(u64::from(unsaved), Relaxed);
-        }
-        if looks_until_write == 0 {
-            looks_until_write = WRITE_EVERY.as_millis() / LOOK_EVERY.as_millis();
-        }
-        looks_until_write -= 1;
-        thread::sleep(LOOK_EVERY);
+    }
+
+    /// Takes in and writes what is left.
+    fn close(mut self) -> Result<Take, RecordError> {
+        let left = catch_unwind(AssertUnwindSafe(|| {
+            self.take_in();
+            for sysex in self.assembly.close() {
+                self.take.add_sysex(sysex);
+            }
+            if let Some(at) = self.parts.look(self.clock.now(), &self.take, true)
+                && let Err(error) = self.split(at)
+            {
+                self.complain(&error);
+            }
+            if let Some(session) = &mut self.session
+                && session.close(&self.status).is_err()
+            {
+                self.status.write_failed.fetch_add(1, Relaxed);
+            }
+        }));
+        self.status.failed.fetch_or(left.is_err(), Relaxed);
+        let Self { path, take, .. } = self;
+        catch_unwind(AssertUnwindSafe(|| match save(&path, &path, &take) {
+            Err(RecordError::Unwritable { cause, .. }) => Err(keep_elsewhere(path, &take, cause)),
+            saved => saved.map(|()| take),
+        }))
+        .unwrap_or(Err(RecordError::Panicked))
     }
 }
 
-fn save(path: &Path, take: &Take) -> Result<(), RecordError> {
+/// Writes the take to `path` by the hidden file of the take `of`, whose lock is held.
+fn save(of: &Path, path: &Path, take: &Take) -> Result<(), RecordError> {
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.to_owned(), cause })?;
-    replace_file(path, &bytes)
+    replace_file(of, path, &bytes)
 }
 
 /// The last resort: the folder for temporary files.
@@ -333,37 +393,26 @@ fn keep_elsewhere(path: PathBuf, take: &Take, cause: io::Error) -> RecordError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::midi::TimedMessage;
     use crate::midi_file::read_notes_from_bytes;
+    use crate::sysex::Cut;
+    use crate::time::SessionDuration;
 
-    fn unwatched() -> Sender<Sight> {
-        crossbeam_channel::bounded(1).0
-    }
-
-    #[test]
-    fn an_earlier_take_is_moved_aside_and_never_overwritten() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("AI_generated.mid");
-        assert_eq!(move_aside(&path).expect("nothing there"), None);
-        let mut kept = Vec::new();
-        for content in ["first", "second", "third"] {
-            fs::write(&path, content).expect("written");
-            kept.push((move_aside(&path).expect("moved").expect("there was one"), content));
-            assert!(!path.exists());
-        }
-        for (aside, content) in kept {
-            assert_eq!(fs::read_to_string(&aside).expect("kept"), content, "{}", aside.display());
-        }
+    /// A recorder that is fed by this.
+    fn start(path: &Path, happenings: Vec<Receiver<Happening>>) -> Result<Recorder, RecordError> {
+        let sources = Sources { happenings, pieces: crossbeam_channel::never(), session: None };
+        let watchers = crossbeam_channel::bounded(1).0;
+        Recorder::start(path, Take::in_bars_of(4), Splits::default(), sources, watchers, Clock::new(), Arc::default())
     }
 
     #[test]
     fn a_folder_that_cannot_be_written_is_known_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("no such folder").join("AI_generated.mid");
-        let error = Recorder::start(&path, Take::default(), Vec::new(), None, unwatched(), Arc::default())
-            .err()
-            .expect("refused");
+        let error = start(&path, Vec::new()).err().expect("refused");
         assert!(error.to_string().contains("no such folder"), "{error}");
     }
 
@@ -373,8 +422,7 @@ mod tests {
         let path = folder.path().join("in").join("kept-elsewhere.mid");
         fs::create_dir(folder.path().join("in")).expect("made");
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let recorder = Recorder::start(&path, Take::default(), vec![receiver], None, unwatched(), Arc::default())
-            .expect("started");
+        let recorder = start(&path, vec![receiver]).expect("started");
         fs::remove_dir_all(folder.path().join("in")).expect("gone");
         sender.send(Happening::Ai(TimedMessage::on(0, 60))).expect("listening");
         let Err(RecordError::KeptElsewhere { kept, .. }) = recorder.finish() else { panic!("it was not kept") };
@@ -387,11 +435,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("take.mid");
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let recorder = Recorder::start(&path, Take::default(), vec![receiver], None, unwatched(), Arc::default())
-            .expect("started");
-        let second = Recorder::start(&path, Take::default(), Vec::new(), None, unwatched(), Arc::default())
-            .err()
-            .expect("refused");
+        let recorder = start(&path, vec![receiver]).expect("started");
+        let second = start(&path, Vec::new()).err().expect("refused");
         assert!(second.to_string().contains("another antiphon"), "{second}");
         for index in 0..500u64 {
             sender.send(Happening::Ai(TimedMessage::on(index * 10, 60))).expect("listening");
@@ -400,5 +445,124 @@ mod tests {
         recorder.finish().expect("written");
         let notes = read_notes_from_bytes(&fs::read(&path).expect("there")).expect("whole");
         assert_eq!(notes.len(), 500);
+    }
+
+    /// A recorder whose sources and sights are at hand, under a policy.
+    struct Bench {
+        folder: tempfile::TempDir,
+        happen: Sender<Happening>,
+        pieces: Sender<Piece>,
+        sights: Receiver<Sight>,
+        clock: Clock,
+        recorder: Recorder,
+    }
+
+    fn bench(splits: Splits) -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (happen, happenings) = crossbeam_channel::unbounded();
+        let (pieces, received) = crossbeam_channel::unbounded();
+        let (watchers, sights) = crossbeam_channel::unbounded();
+        let sources = Sources { happenings: vec![happenings], pieces: received, session: None };
+        let (path, clock) = (folder.path().join("take.mid"), Clock::new());
+        let take = Take::in_bars_of(4);
+        let recorder = Recorder::start(&path, take, splits, sources, watchers, clock, Arc::default());
+        Bench { folder, happen, pieces, sights, clock, recorder: recorder.expect("started") }
+    }
+
+    impl Bench {
+        /// A short note at a time.
+        fn note(&self, ms: u64, key: u8) {
+            self.happen.send(Happening::Human(TimedMessage::on(ms, key))).expect("listening");
+            self.happen.send(Happening::Human(TimedMessage::off(ms + 5, key))).expect("listening");
+        }
+
+        fn wait_for_part(&self) -> PathBuf {
+            loop {
+                let sight = self.sights.recv_timeout(Duration::from_secs(60)).expect("a part in a minute");
+                if let Sight::Part { kept, .. } = sight {
+                    return kept;
+                }
+            }
+        }
+
+        /// The keys in the files of all parts, in the order of their names; the last is the one that is played.
+        fn end(self) -> Vec<Vec<u8>> {
+            let path = self.folder.path().join("take.mid");
+            self.recorder.finish().expect("written");
+            let mut names: Vec<_> = fs::read_dir(self.folder.path())
+                .expect("there")
+                .map(|entry| entry.expect("readable").path())
+                .filter(|found| *found != path)
+                .collect();
+            names.sort();
+            names.push(path);
+            let keys = |path: &PathBuf| {
+                let notes = read_notes_from_bytes(&fs::read(path).expect("there")).expect("whole");
+                notes.iter().map(|note| note.key).collect()
+            };
+            names.iter().map(keys).collect()
+        }
+    }
+
+    #[test]
+    fn a_take_is_split_when_it_is_asked_for_and_something_is_played() {
+        let bench = bench(Splits::default());
+        bench.note(10, 60);
+        bench.happen.send(Happening::Split { at: SessionTime::from_micros(100_000) }).expect("listening");
+        bench.note(150, 62);
+        let kept = bench.wait_for_part();
+        assert!(kept.file_name().is_some_and(|name| name.to_string_lossy().starts_with("take-2")), "{kept:?}");
+        bench.happen.send(Happening::Split { at: SessionTime::from_micros(200_000) }).expect("listening");
+        assert_eq!(bench.end(), [[60], [62]], "nothing has been played since the second");
+    }
+
+    #[test]
+    fn a_take_is_split_after_a_silence() {
+        let bench = bench(Splits { silence: Some(SessionDuration::from_millis(2000)), every: None });
+        for (ms, key) in [(10, 60), (1900, 61), (3906, 62), (3950, 63)] {
+            bench.note(ms, key);
+        }
+        bench.wait_for_part();
+        assert_eq!(bench.end(), [vec![60, 61], vec![62, 63]]);
+    }
+
+    #[test]
+    fn a_take_is_split_every_so_often_at_a_rest() {
+        let bench = bench(Splits { silence: None, every: Some(SessionDuration::from_millis(1)) });
+        bench.note(0, 60);
+        // It is due as soon as the recorder looks; then the next note begins another part.
+        while bench.clock.now() < SessionTime::from_micros(200_000) {
+            thread::sleep(LOOK_EVERY);
+        }
+        bench.note(bench.clock.now().as_micros() / 1000, 62);
+        bench.wait_for_part();
+        assert_eq!(bench.end(), [[60], [62]]);
+    }
+
+    #[test]
+    fn a_long_take_is_split_and_all_of_it_is_kept() {
+        let bench = bench(Splits::default());
+        let count = PART_BYTES / 10 + 1;
+        for number in 0..count {
+            // Long ago, so that all of it comes before the split.
+            bench.note(number as u64 % 2, u8::try_from(number % 100).expect("small"));
+        }
+        let mut slicer = crate::sysex::Slicer::new(0);
+        let mut looked = bench.clock.now();
+        let mut parts = 0;
+        while parts == 0 {
+            bench.note(bench.clock.now().as_micros() / 1000, 101);
+            let mut sysex = &[0xf0, 9, 0xf7][..];
+            while let Some(Cut::Piece(piece)) = slicer.cut(bench.clock.now(), &mut sysex) {
+                bench.pieces.send(piece).expect("listening");
+            }
+            parts += usize::from(bench.sights.try_iter().any(|sight| matches!(sight, Sight::Part { .. })));
+            assert!(bench.clock.now() < looked + SessionDuration::from_millis(60_000), "never split");
+            thread::sleep(LOOK_EVERY);
+        }
+        looked = bench.clock.now();
+        let parts = bench.end();
+        let notes: usize = parts.iter().map(|keys| keys.iter().filter(|key| **key != 101).count()).sum();
+        assert_eq!((parts.len(), notes), (2, count), "{looked}");
     }
 }

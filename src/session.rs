@@ -32,13 +32,14 @@ use crate::ports::{
     self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
     Silence, Wiring,
 };
-use crate::recorder::{RecordError, Recorder};
+use crate::recorder::{RecordError, Recorder, Sources, Splits};
 use crate::session_file::Header;
 use crate::settings::Mode;
 pub use crate::shelf::Library;
 use crate::shelf::Shelf;
 use crate::sight::{Feed, Sight, View};
 use crate::status::Status;
+use crate::sysex::SysEx;
 use crate::take::{Happening, Take};
 use crate::time::{Clock, SessionTime};
 
@@ -49,6 +50,10 @@ const INPUT_QUEUE: usize = 4096;
 /// Happenings that may wait for the recorder, which looks twenty times a second. When it is full the newest is
 /// dropped and counted.
 const RECORD_QUEUE: usize = 65_536;
+
+/// Pieces of SysEx that may wait for the recorder: 1.9 MB. When it is full the newest is dropped and counted, and its
+/// message is not recorded.
+const SYSEX_QUEUE: usize = 8192;
 
 /// Calls that may wait for the session file: a minute and a half of planning without a pause. When it is full the
 /// newest is dropped and counted, and the file says that it is not whole.
@@ -68,6 +73,8 @@ pub struct LiveSettings {
     pub controls: Vec<Vec<Assignment>>,
     /// Where the take is written.
     pub take: PathBuf,
+    /// When the take is split into parts, besides when it is asked for and when it has become long.
+    pub splits: Splits,
     /// What the session file beside it begins with; `None`: there is none.
     pub session_file: Option<Header>,
 }
@@ -87,6 +94,9 @@ pub enum SessionError {
     /// A thread.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
+    /// The conductor's thread panicked.
+    #[error("the conductor has panicked; what was played is in the take")]
+    Panicked,
     /// The MIDI system stopped while we played.
     #[error("the MIDI system has gone; what was played is in the take")]
     SystemGone,
@@ -144,7 +154,9 @@ impl LiveSession {
         let controls = ControlMap::new(settings.controls);
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
-        let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status));
+        let (from_ports, pieces) = crossbeam_channel::bounded(SYSEX_QUEUE);
+        let input =
+            InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status)).keeping_sysex(from_ports);
         let OpenPorts { system, timing, lead, listening, sending, player, keeper, inputs, output, release, silence } =
             ports::open(
                 settings.backend,
@@ -174,9 +186,9 @@ impl LiveSession {
             });
         }
         let take = Take::in_bars_of(ensemble.settings().beats_per_bar);
-        let sources = vec![conducted, played];
-        let recorder =
-            Recorder::start(&settings.take, take, sources, calls, tell_watchers.clone(), Arc::clone(&status))?;
+        let sources = Sources { happenings: vec![conducted, played], pieces, session: calls };
+        let (watchers, counters) = (tell_watchers.clone(), Arc::clone(&status));
+        let recorder = Recorder::start(&settings.take, take, settings.splits, sources, watchers, clock, counters)?;
         let view = View {
             turn: status.turn(),
             settings: *ensemble.settings(),
@@ -223,12 +235,13 @@ impl LiveSession {
         })
     }
 
-    /// Lets a file play the human from now on; its messages are in time order on the session's clock.
+    /// Lets a file play the human from now on; its messages and SysEx are in time order on the session's clock.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn play_as_human(&mut self, messages: Vec<TimedMessage>) -> Result<(), SessionError> {
-        let player = FilePlayer::start(self.clock, messages, self.input.clone()).map_err(SessionError::Thread)?;
+    pub fn play_as_human(&mut self, messages: Vec<TimedMessage>, sysex: Vec<SysEx>) -> Result<(), SessionError> {
+        let player =
+            FilePlayer::start(self.clock, messages, sysex, self.input.clone()).map_err(SessionError::Thread)?;
         self.file_player = Some(player);
         Ok(())
     }
@@ -282,7 +295,7 @@ impl LiveSession {
         self.output = None;
         match conducted {
             Some(Ok(result)) => Ok(result?),
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            Some(Err(_)) => Err(SessionError::Panicked),
             None => Ok(()),
         }
     }
@@ -386,8 +399,10 @@ impl<M: NoteModel + 'static> Stand<M> {
             return self.desk.show(Sight::Trouble(refused.to_string()));
         }
         self.routing.follow(self.ensemble.settings());
-        if let Control::Model(number) = control {
-            self.shelf.load(number);
+        match control {
+            Control::Model(number) => self.shelf.load(number),
+            Control::SplitTake => self.desk.record(Happening::Split { at }),
+            _ => {}
         }
         self.desk.show(Sight::Control { at, control });
     }

@@ -32,6 +32,10 @@ pub struct Status {
     pub gated: AtomicU64,
     /// Messages that the recorder's queue had no place for.
     pub record_dropped: AtomicU64,
+    /// Pieces of SysEx messages that the recorder's queue had no place for; their messages are in `sysex_lost` too.
+    pub sysex_dropped: AtomicU64,
+    /// SysEx messages that are not in the take: longer than a mebibyte, or a piece was dropped.
+    pub sysex_lost: AtomicU64,
     /// Calls that the session file had no place for.
     pub session_dropped: AtomicU64,
     /// Times at which the plan had run dry and was started again from the clock.
@@ -95,6 +99,8 @@ impl Default for Status {
             plan_refused: AtomicU64::new(0),
             gated: AtomicU64::new(0),
             record_dropped: AtomicU64::new(0),
+            sysex_dropped: AtomicU64::new(0),
+            sysex_lost: AtomicU64::new(0),
             session_dropped: AtomicU64::new(0),
             late: AtomicU64::new(0),
             write_failed: AtomicU64::new(0),
@@ -146,6 +152,8 @@ impl Status {
             (&self.late, "times late"),
             (&self.send_failed, "messages not sent"),
             (&self.record_dropped, "messages not recorded"),
+            (&self.sysex_dropped, "pieces of SysEx dropped"),
+            (&self.sysex_lost, "SysEx messages not recorded"),
             (&self.session_dropped, "calls missing in the session file"),
             (&self.ports_lost, "times a named port has gone"),
             (&self.write_failed, "times the take could not be written"),

@@ -28,6 +28,10 @@ pub struct TempoTrail {
     /// The ends of lines that are finished.
     knots: Vec<Knot>,
     line: Option<Line>,
+    /// When the file begins, in seconds from the session's beginning.
+    origin: f64,
+    /// Whether the file begins in mid-run, at its first knot.
+    goes_on: bool,
 }
 
 /// It is `beat` at `time`, in the run of that number.
@@ -59,7 +63,59 @@ impl Default for TempoTrail {
 impl TempoTrail {
     /// Nothing heard yet; bars have `beats_per_bar` quarter notes, 0 counts as 1.
     pub fn new(beats_per_bar: u8) -> Self {
-        Self { follower: Follower::new(beats_per_bar), knots: Vec::new(), line: None }
+        Self { follower: Follower::new(beats_per_bar), knots: Vec::new(), line: None, origin: 0.0, goes_on: false }
+    }
+
+    /// Tempi that it has so far, about.
+    pub fn knots(&self) -> usize {
+        self.knots.len()
+    }
+
+    /// When a file begins whose first message is at `at`, and the trail that goes on there. While a clock runs that is
+    /// the bar line before `at`, so that the file's bars are the clock's; else `at` itself.
+    pub fn go_on_from(&self, at: SessionTime) -> (SessionTime, Self) {
+        let fresh = |origin: f64| Self { knots: Vec::new(), line: None, origin, goes_on: false, ..self.clone() };
+        let at_itself = seconds(at);
+        let ends: Vec<Knot> = self.knots.iter().copied().chain(self.line.map(|line| line.end())).collect();
+        let within =
+            |place: &[Knot], time: f64| place[0].run == place[1].run && place[0].time <= time && time <= place[1].time;
+        let Some(running) = ends.windows(2).find(|place| within(place, at_itself)) else {
+            let later = self.knots.iter().filter(|knot| knot.time > at_itself);
+            let mut trail = fresh(at_itself);
+            trail.knots = later.copied().collect();
+            trail.line = self.line.filter(|line| line.from.time > at_itself);
+            return (at, trail);
+        };
+        let beat = |place: &[Knot], time: f64| {
+            let slope = (place[1].beat - place[0].beat) / (place[1].time - place[0].time).max(1e-9);
+            place[0].beat + (time - place[0].time) * slope
+        };
+        let (run, bar) = (running[0].run, f64::from(self.beats_per_bar()));
+        let bar_line = (beat(running, at_itself) / bar).floor() * bar;
+        let holds_bar_line = |place: &&[Knot]| {
+            place[0].run == run && place[1].run == run && place[0].beat <= bar_line && bar_line <= place[1].beat
+        };
+        let first = match ends.windows(2).find(holds_bar_line) {
+            Some(place) => {
+                let slope = (place[1].time - place[0].time) / (place[1].beat - place[0].beat).max(1e-9);
+                Knot { time: place[0].time + (bar_line - place[0].beat) * slope, beat: bar_line, run }
+            }
+            // The run began in mid-bar, or its last clock is past: the file begins where it may.
+            None => Knot { time: at_itself, beat: beat(running, at_itself), run },
+        };
+        let mut trail = fresh(first.time);
+        trail.goes_on = true;
+        trail.knots.push(first);
+        trail.knots.extend(self.knots.iter().filter(|knot| knot.time > first.time));
+        trail.line = self.line.map(|line| {
+            if line.from.time > first.time {
+                return line;
+            }
+            let mut rest = Line::from(first);
+            rest.take_in(line.end(), TOLERANCE);
+            rest
+        });
+        (SessionTime::ZERO + SessionDuration::from_seconds(first.time), trail)
     }
 
     /// Quarter notes a bar.
@@ -95,9 +151,16 @@ impl TempoTrail {
     /// The tempo map for a file of `division` ticks a beat; empty when no clock was followed.
     pub fn tempi(&self, division: u16) -> Vec<Tempo> {
         let end = self.line.map(|line| line.end());
-        let mut place = Place { division: f64::from(division.max(1)), ..Place::default() };
         let bar = f64::from(self.beats_per_bar());
-        self.knots.iter().chain(&end).filter_map(|knot| place.go_on(knot, bar)).collect()
+        let from_origin = |knot: &Knot| Knot { time: knot.time - self.origin, ..*knot };
+        let mut knots = self.knots.iter().chain(&end).map(from_origin).peekable();
+        let mut place = Place { division: f64::from(division.max(1)), ..Place::default() };
+        if self.goes_on
+            && let Some(first) = knots.next()
+        {
+            place.knot = first;
+        }
+        knots.filter_map(|knot| place.go_on(&knot, bar)).collect()
     }
 }
 

@@ -26,13 +26,15 @@ pub enum Exit {
     Session = 8,
     /// A session did not come out as it was played.
     Differs = 9,
+    /// A thread panicked; what sounded was released and the take closed.
+    Panicked = 10,
     /// A second signal to end, or an end in order that took too long: what sounded was released and the take closed,
     /// nothing else was waited for. What shells give for a program that Ctrl-C has ended.
     AtOnce = 130,
 }
 
 /// What each code means, for `antiphon --help`: the one place where they are listed for people.
-const MEANINGS: [(Exit, &str); 11] = [
+const MEANINGS: [(Exit, &str); 12] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong flags or configuration"),
@@ -43,6 +45,7 @@ const MEANINGS: [(Exit, &str); 11] = [
     (Exit::MidiFile, "MIDI file not read"),
     (Exit::Session, "session file not read"),
     (Exit::Differs, "replay --check: not as it was played"),
+    (Exit::Panicked, "something in the program broke; what sounded was released and the take closed"),
     (Exit::AtOnce, "ended at once by a second signal"),
 ];
 
@@ -67,7 +70,7 @@ mod tests {
         for (exit, _) in MEANINGS {
             match exit {
                 Exit::Done | Exit::Failed | Exit::Usage | Exit::Model | Exit::Engine | Exit::Port => {}
-                Exit::Record | Exit::MidiFile | Exit::Session | Exit::Differs | Exit::AtOnce => {}
+                Exit::Record | Exit::MidiFile | Exit::Session | Exit::Differs | Exit::Panicked | Exit::AtOnce => {}
             }
         }
         assert!(codes().contains("130  ended at once"), "{}", codes());

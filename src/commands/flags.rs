@@ -8,6 +8,7 @@ use super::exit::codes;
 use super::http_flags::HttpFlags;
 use super::log::{Log, LogFormat};
 use super::osc_flags::OscFlags;
+use super::take_flags::TakeFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
 use crate::model::EngineChoice;
@@ -214,6 +215,9 @@ pub(super) struct JamFlags {
     /// One more model, which `model 2` and so on choose while it plays; may be given several times
     #[arg(long, value_name = "FILE")]
     pub more_model: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub take: TakeFlags,
 
     /// Write no session file beside the take; without it the session cannot be replayed
     #[arg(long)]
@@ -428,7 +432,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     in_range(text, 0.1, 86_400.0)
 }
 
-fn in_range<T>(text: &str, low: T, high: T) -> Result<T, String>
+pub(super) fn in_range<T>(text: &str, low: T, high: T) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
 {
@@ -459,6 +463,9 @@ mod tests {
             &["jam", "--mode", "loud"],
             &["jam", "--map", "cc200=panic"],
             &["jam", "--backend", "usb"],
+            &["jam", "--split-silence", "0"],
+            &["jam", "--split-every", "20000"],
+            &["jam", "--split-every", "5", "--virtual-time"],
             &["jam", "--offset-ms", "-900"],
             &["jam", "--connect-to", "FLUID@-900ms"],
             &["jam", "--osc", "everywhere"],

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use live_line::LiveLine;
-use opening::{ANSWER_TO_A_FILE, Models, bundled_human, end_of, header, read_human};
+use opening::{ANSWER_TO_A_FILE, Human, Models, bundled_human, end_of, header, read_human};
 use osc::open_osc;
 use reload::Reloading;
 use serde_json::json;
@@ -29,7 +29,6 @@ use crate::config::{Config, Effective, keep};
 use crate::control::{Control, Controllers, MapChange};
 use crate::ensemble::Ensemble;
 use crate::figures::Report;
-use crate::midi::TimedMessage;
 use crate::ports::{Attachments, Backend, Direction};
 use crate::session::{LiveSession, LiveSettings};
 use crate::settings::{Mode, Settings};
@@ -96,7 +95,7 @@ impl Jam<'_> {
     fn run(
         mut self,
         loaded: Loaded,
-        mut input: Option<Vec<TimedMessage>>,
+        mut input: Option<Human>,
         models: &Models,
         mut reloading: Reloading<'_>,
     ) -> Result<(), Failure> {
@@ -111,6 +110,7 @@ impl Jam<'_> {
             },
             controls: self.config.map(&flags.map),
             take: flags.playing.out.clone(),
+            splits: flags.take.splits(),
             session_file: None,
         };
         if input.is_none() && self.settings.mode != Mode::Solo && live.backend == Backend::None {
@@ -147,9 +147,10 @@ impl Jam<'_> {
         let mut until = flags.seconds.map(|seconds| session.now() + SessionDuration::from_seconds(seconds));
         if let Some(mut input) = input {
             let delay = session.now().since(SessionTime::ZERO) + FILE_DELAY;
-            input.iter_mut().for_each(|timed| timed.time += delay);
-            until = until.or(end_of(&input, &self.settings));
-            session.play_as_human(input)?;
+            input.messages.iter_mut().for_each(|timed| timed.time += delay);
+            input.sysex.iter_mut().for_each(|sysex| sysex.time += delay);
+            until = until.or(end_of(&input.messages, &self.settings));
+            session.play_as_human(input.messages, input.sysex)?;
         }
         let mut line = LiveLine::new(log, flags.headless, &sending(&session));
         let (mut troubles, mut losses) = (Troubles::default(), Growing::default());
@@ -171,6 +172,7 @@ impl Jam<'_> {
                     Sight::Trouble(why) => {
                         troubles.came(Instant::now(), &why).into_iter().for_each(|why| line.warn(why));
                     }
+                    Sight::Part { kept, .. } => line.say(format_args!("the take so far is {}", kept.display())),
                     Sight::Ports { news, .. } => {
                         news.iter().for_each(|news| line.say(news));
                         line.sends_to(&sending(&session));

@@ -16,6 +16,7 @@ mod ports;
 mod replay;
 mod settings;
 mod signals;
+mod take_flags;
 mod watching;
 
 use std::ffi::OsString;
@@ -91,6 +92,7 @@ impl From<SessionError> for Failure {
             SessionError::Port(error) => error.into(),
             SessionError::Record(error) => error.into(),
             SessionError::Model(error) => error.into(),
+            SessionError::Panicked => Self::new(Exit::Panicked, error),
             SessionError::SystemGone => Self::new(Exit::Port, error),
             SessionError::Thread(_) => Self::new(Exit::Failed, error),
         }

@@ -27,6 +27,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("more-model", "models/antiphon.onnx"),
     ("osc-to", "192.168.1.20:9000"),
     ("seed", "7"),
+    ("split-every", "30"),
+    ("split-silence", "20"),
     ("token", "play-it-again"),
 ];
 

@@ -28,6 +28,8 @@ pub enum Control {
     TakeBack,
     /// Silence at once, whatever sounds.
     Panic,
+    /// What is played from now on goes into another file; the music goes on.
+    SplitTake,
     /// The model of this number, in the order in which they were named, from 1, takes over at the next phrase.
     Model(u8),
     /// The next MIDI message that moves has this meaning from now on.
@@ -43,6 +45,7 @@ pub const WORDS: &[(&str, &str, Control)] = &[
     ("hand-over", "the answer begins at once", Control::HandOver),
     ("take-back", "the answer ends, and there is none until you have played", Control::TakeBack),
     ("panic", "silence everything at once", Control::Panic),
+    ("split-take", "what is played from now on goes into another file", Control::SplitTake),
     ("stop-learning", "no MIDI message is waited for any more", Control::StopLearning),
 ];
 
@@ -182,6 +185,7 @@ mod tests {
             "hand-over",
             "take-back",
             "panic",
+            "split-take",
             "model 2",
             "style folk song",
             "learn patience:0.5..3",

@@ -18,6 +18,7 @@
 //! | CC 120 (all sound off) | ends all notes of its channel |
 //! | CC 123-127 (all notes off, channel modes) | a note-off for every key that is down on its channel |
 //! | CC 121 (reset controllers) | releases the pedal of its channel |
+//! | SysEx, also in several packets | kept aside ([`read_sysex`]), whole |
 //! | channel 10 (drums) | left out of the notes, kept in the events |
 //! | times beyond 24 hours ([`LATEST`]) | become 24 hours |
 //! | tempo 0, or a tempo event cut short | ignored |
@@ -49,6 +50,7 @@ pub use read::{Damage, FileEvent, LATEST};
 pub use write::{Score, Tempo, Track, write};
 
 use crate::note::Note;
+use crate::sysex::SysEx;
 
 /// Largest file that is read.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -111,6 +113,22 @@ pub fn read_events(path: &Path) -> Result<Vec<FileEvent>, MidiFileError> {
 /// As [`read_notes`].
 pub fn read_events_from_bytes(bytes: &[u8]) -> Result<Vec<FileEvent>, MidiFileError> {
     Ok(read::parse(bytes)?.patterns.into_iter().flat_map(|pattern| pattern.events).collect())
+}
+
+/// Reads the SysEx messages of a MIDI file in time order, each from `F0` to `F7` where it has one.
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_sysex(path: &Path) -> Result<Vec<SysEx>, MidiFileError> {
+    read_sysex_from_bytes(&load(path)?)
+}
+
+/// Reads the SysEx messages of a MIDI file held in memory; see [`read_sysex`].
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_sysex_from_bytes(bytes: &[u8]) -> Result<Vec<SysEx>, MidiFileError> {
+    Ok(read::parse(bytes)?.patterns.into_iter().flat_map(|pattern| pattern.sysex).collect())
 }
 
 /// The bytes of a regular file, which the readers here refuse if it is too large.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::chunks::{Chunks, Header};
 use super::track::{Ending, Ticked};
 use super::{MAX_FILE_BYTES, MAX_NOTES, MidiFileError};
+use crate::sysex::SysEx;
 use crate::time::SessionTime;
 
 /// The latest time an event can have: 24 hours. Later ones are moved here.
@@ -55,6 +56,8 @@ impl fmt::Display for Damage {
 pub(super) struct Pattern {
     /// In time order.
     pub(super) events: Vec<FileEvent>,
+    /// In time order.
+    pub(super) sysex: Vec<SysEx>,
     /// When the last event of any kind falls.
     pub(super) end: SessionTime,
 }
@@ -82,7 +85,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
         }
         let mut part = Ticked::default();
         let track = if header.patterns_follow_one_another { &mut part } else { &mut merged };
-        let (before, tempi_before) = (track.events.len(), track.tempi.len());
+        let (before, tempi_before, sysex_before) = (track.events.len(), track.tempi.len(), track.sysex.len());
         let mut ending = track.read(&file[chunk.begin..chunk.end], chunk.is_length_true)?;
         // A track that breaks off where no chunk begins has a wrong length: read it again as far as it goes.
         if matches!(ending, Ending::BrokenAt(_)) || chunk.begin == chunk.end {
@@ -90,6 +93,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
             if end > chunk.end {
                 track.events.truncate(before);
                 track.tempi.truncate(tempi_before);
+                track.sysex.truncate(sysex_before);
                 ending = track.read(&file[chunk.begin..end], false)?;
             }
         }

@@ -5,6 +5,7 @@ use midly::{EventIter, MetaMessage, MidiMessage, TrackEventKind};
 use super::MidiFileError;
 use super::read::{FileEvent, LATEST, MAX_EVENTS, MAX_TEMPI, Pattern};
 use super::tempo_map::TempoMap;
+use crate::sysex::SysEx;
 use crate::time::{SessionDuration, SessionTime};
 
 /// A channel message and its absolute tick.
@@ -29,6 +30,8 @@ pub(super) struct Ticked {
     pub(super) events: Vec<TickedEvent>,
     /// Absolute tick, microseconds a quarter note.
     pub(super) tempi: Vec<(u64, u32)>,
+    /// Absolute tick, and a message from `F0` on.
+    pub(super) sysex: Vec<(u64, Vec<u8>)>,
     end: u64,
 }
 
@@ -42,6 +45,7 @@ impl Ticked {
         let mut tick = 0;
         let mut running_status = None;
         let mut has_ended = false;
+        let mut sysex_goes_on = false;
         let broken_at = |rest: &[u8], has_ended| match has_ended {
             true => Ending::Whole,
             false => Ending::BrokenAt(track.len() - rest.len()),
@@ -81,6 +85,15 @@ impl Ticked {
                     // Kept across meta events and SysEx, which by the letter end it: many writers rely on that.
                     running_status = reader.running_status();
                 }
+                TrackEventKind::SysEx(content) => {
+                    self.sysex.push((tick, [&[0xF0], content].concat()));
+                    sysex_goes_on = content.last() != Some(&0xF7);
+                }
+                // A later packet of a message; else it is an escape, whose content no port wants.
+                TrackEventKind::Escape(content) if sysex_goes_on => {
+                    self.sysex.last_mut().into_iter().for_each(|(_, message)| message.extend_from_slice(content));
+                    sysex_goes_on = content.last() != Some(&0xF7);
+                }
                 TrackEventKind::Meta(MetaMessage::Tempo(us)) => self.tempi.push((tick, us.as_int())),
                 TrackEventKind::Meta(MetaMessage::EndOfTrack) if !is_length_true => break,
                 TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
@@ -113,7 +126,12 @@ impl Ticked {
             FileEvent { time, bytes: event.bytes, len: event.len }
         };
         let events = self.events.into_iter().map(&mut timed).collect();
-        Pattern { end: in_file(tempo_map.time_of(self.end)), events }
+        self.sysex.sort_by_key(|&(tick, _)| tick);
+        let sysex = self
+            .sysex
+            .into_iter()
+            .map(|(tick, bytes)| SysEx { time: in_file(tempo_map.time_of(tick)), bytes: bytes.into_boxed_slice() });
+        Pattern { end: in_file(tempo_map.time_of(self.end)), sysex: sysex.collect(), events }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::InputSink;
 use crate::midi::TimedMessage;
-use crate::time::Clock;
+use crate::sysex::SysEx;
+use crate::time::{Clock, SessionTime};
 
 /// Longest sleep, so that stopping in a long rest is noticed soon.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
@@ -19,26 +20,52 @@ pub struct FilePlayer {
 }
 
 impl FilePlayer {
-    /// Starts to play; `messages` are in time order, on the session's clock.
+    /// Starts to play; `messages` and `sysex` are in time order, on the session's clock.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(clock: Clock, messages: Vec<TimedMessage>, input: InputSink) -> std::io::Result<Self> {
+    pub fn start(
+        clock: Clock,
+        messages: Vec<TimedMessage>,
+        sysex: Vec<SysEx>,
+        input: InputSink,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new().name("file player".into()).spawn(move || {
-            for TimedMessage { time, message } in messages {
-                while let now = clock.now()
-                    && now < time
-                {
-                    if stopped.load(Relaxed) {
+        // Waits until then; false when told to stop.
+        let wait_for = move |time: SessionTime| {
+            while let now = clock.now()
+                && now < time
+            {
+                if stopped.load(Relaxed) {
+                    return false;
+                }
+                thread::sleep(LONGEST_SLEEP.min(time.since(now).into()));
+            }
+            true
+        };
+        let play = move || {
+            let mut slicer = input.slicer();
+            let mut sysex = sysex.into_iter().peekable();
+            let mut messages = messages.into_iter().peekable();
+            loop {
+                let next = messages.peek().map(|next| next.time);
+                if let Some(long) = sysex.next_if(|long| next.is_none_or(|next| long.time <= next)) {
+                    if !wait_for(long.time) {
                         return;
                     }
-                    thread::sleep(LONGEST_SLEEP.min(time.since(now).into()));
+                    input.hear(&mut slicer, long.time, &long.bytes, |_| {});
+                } else if let Some(TimedMessage { time, message }) = messages.next() {
+                    if !wait_for(time) {
+                        return;
+                    }
+                    input.push(time, message.as_bytes());
+                } else {
+                    return;
                 }
-                input.push(time, message.as_bytes());
             }
-        })?;
+        };
+        let thread = thread::Builder::new().name("file player".into()).spawn(play)?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

@@ -1,7 +1,7 @@
 //! Where what the human plays comes in, whatever the MIDI system.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crossbeam_channel::Sender;
 
@@ -10,6 +10,7 @@ use crate::control::{Assignment, Claims, Control};
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::PlayerCommand;
 use crate::status::Status;
+use crate::sysex::{Cut, Piece, Slicer};
 use crate::time::SessionTime;
 
 /// What reaches the conductor.
@@ -46,6 +47,10 @@ pub struct InputSink {
     way: Way,
     controls: Arc<Claims>,
     status: Arc<Status>,
+    /// Where SysEx goes: past everybody to the recorder.
+    pieces: Option<Sender<Piece>>,
+    /// Ports that have got a [`Slicer`] so far.
+    ports: Arc<AtomicU32>,
 }
 
 /// What has been done with a message before it comes to the sink, and what there is left to do.
@@ -62,7 +67,26 @@ enum Way {
 impl InputSink {
     /// A sink that leads to the conductor's queue. Messages that `controls` claims are no music.
     pub fn new(conductor: Sender<Cue>, controls: Arc<Claims>, status: Arc<Status>) -> Self {
-        Self { conductor, way: Way::Met, controls, status }
+        Self { conductor, way: Way::Met, controls, status, pieces: None, ports: Arc::default() }
+    }
+
+    /// Also sends what is said in SysEx to the recorder.
+    pub fn keeping_sysex(mut self, pieces: Sender<Piece>) -> Self {
+        self.pieces = Some(pieces);
+        self
+    }
+
+    /// What a port that leads here needs to take in SysEx.
+    pub fn slicer(&self) -> Slicer {
+        Slicer::new(self.ports.fetch_add(1, Relaxed))
+    }
+
+    /// Takes a piece of a SysEx message.
+    pub fn push_piece(&self, piece: Piece) {
+        // Policy when full: the newest piece is dropped and counted, and its message is not recorded.
+        if self.pieces.as_ref().is_some_and(|pieces| pieces.try_send(piece).is_err_and(|error| error.is_full())) {
+            self.status.sysex_dropped.fetch_add(1, Relaxed);
+        }
     }
 
     /// Also keeps echoes out and tells the player, so that an answer yields without waiting for the conductor.
@@ -75,6 +99,19 @@ impl InputSink {
     pub fn from_a_file(mut self) -> Self {
         self.way = Way::File;
         self
+    }
+
+    /// Takes what a driver gives: a message, or a fragment of SysEx. What is no SysEx goes by `met` first.
+    pub fn hear(&self, slicer: &mut Slicer, time: SessionTime, mut bytes: &[u8], mut met: impl FnMut(&[u8])) {
+        while let Some(cut) = slicer.cut(time, &mut bytes) {
+            match cut {
+                Cut::Piece(piece) => self.push_piece(piece),
+                Cut::Other(message) => {
+                    met(message);
+                    self.push(time, message);
+                }
+            }
+        }
     }
 
     /// Takes the bytes of one message; whatever is no channel or clock message is passed over.

@@ -30,6 +30,7 @@ use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::{self, Owed, Player, PlayerCommand};
 use crate::status::Status;
+use crate::sysex::{Cut, Piece, Slicer};
 use crate::take::Happening;
 use crate::thru::Thru;
 use crate::time::{Clock, SessionDuration, SessionTime};
@@ -38,6 +39,9 @@ pub(super) const NAME: &str = "JACK";
 
 /// Messages between two visits of the pump: a second of MIDI at its full 31.25 kbaud on three cables.
 const MESSAGES: usize = 4096;
+
+/// Pieces of SysEx between two visits of the pump: seven times the most that a port's buffer holds.
+const PIECES: usize = 1024;
 
 /// Periods between the last note-offs and closing the port: the server passes them on in the second.
 const PERIODS_AFTER_RELEASE: u32 = 3;
@@ -74,9 +78,18 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let human_gone = Arc::new(AtomicBool::new(false));
     let turnover = Arc::new(AtomicU64::new(0));
     let door = Door::new();
+    let (pieces, pieces_at_pump) = RingBuffer::new(PIECES);
+    let slicer = wiring.input.slicer();
     let stopping = Arc::new(AtomicBool::new(false));
     let released = Arc::new(AtomicU32::new(0));
-    let pump = Pump::start(wiring.input, heard_at_pump, sent_at_pump, wiring.record, Arc::clone(&wiring.status))?;
+    let pump = Pump::start(
+        wiring.input,
+        heard_at_pump,
+        pieces_at_pump,
+        sent_at_pump,
+        wiring.record,
+        Arc::clone(&wiring.status),
+    )?;
     let routing = Arc::clone(&wiring.routing);
     let process = Process {
         clock: wiring.clock,
@@ -90,6 +103,8 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         controls: wiring.controls,
         commands,
         heard,
+        slicer,
+        pieces,
         sent,
         status: Arc::clone(&wiring.status),
         stopping: Arc::clone(&stopping),
@@ -272,6 +287,8 @@ struct Process {
     controls: Arc<Claims>,
     commands: Consumer<PlayerCommand>,
     heard: Producer<TimedMessage>,
+    slicer: Slicer,
+    pieces: Producer<Piece>,
     sent: Producer<Happening>,
     status: Arc<Status>,
     stopping: Arc<AtomicBool>,
@@ -347,6 +364,8 @@ impl Process {
             thru: &mut self.thru,
             held: &mut self.held,
             heard: &mut self.heard,
+            slicer: &mut self.slicer,
+            pieces: &mut self.pieces,
             routing: &self.routing,
             controls: &self.controls,
             status: &self.status,
@@ -355,14 +374,14 @@ impl Process {
             ears.let_go(period.begin, &mut out);
         }
         for event in self.input.iter(scope) {
-            let Ok(message) = ShortMessage::from_bytes(event.bytes) else { continue };
-            let timed = TimedMessage { time: period.time_of(event.time), message };
-            if self.routing.echoes.is_echo(timed.time, message) {
-                self.status.echoes.fetch_add(1, Relaxed);
-                continue;
+            let time = period.time_of(event.time);
+            let mut rest = event.bytes;
+            while let Some(cut) = ears.slicer.cut(time, &mut rest) {
+                match cut {
+                    Cut::Piece(piece) => ears.keep(piece),
+                    Cut::Other(message) => ears.meet(time, message, &mut out),
+                }
             }
-            ears.held.hear(message);
-            ears.hear(timed, &mut out);
         }
         if self.stopping.load(Relaxed) || self.broken {
             self.player.release(music, |time, message| out.send(time, message));
@@ -382,12 +401,32 @@ struct Ears<'a> {
     thru: &'a mut Thru,
     held: &'a mut Held,
     heard: &'a mut Producer<TimedMessage>,
+    slicer: &'a mut Slicer,
+    pieces: &'a mut Producer<Piece>,
     routing: &'a Routing,
     controls: &'a Claims,
     status: &'a Status,
 }
 
 impl Ears<'_> {
+    /// The port has this, which may be a message of the human, or an echo of ours.
+    fn meet(&mut self, time: SessionTime, bytes: &[u8], out: &mut Placer<'_>) {
+        let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
+        if self.routing.echoes.is_echo(time, message) {
+            self.status.echoes.fetch_add(1, Relaxed);
+            return;
+        }
+        self.held.hear(message);
+        self.hear(TimedMessage { time, message }, out);
+    }
+
+    /// A part of SysEx goes to the recorder.
+    fn keep(&mut self, piece: Piece) {
+        if self.pieces.push(piece).is_err() {
+            self.status.sysex_dropped.fetch_add(1, Relaxed);
+        }
+    }
+
     /// The human sends this.
     fn hear(&mut self, timed: TimedMessage, out: &mut Placer<'_>) {
         let TimedMessage { time, message } = timed;
@@ -409,8 +448,9 @@ impl Ears<'_> {
         }
     }
 
-    /// A source has gone: what the human held goes up.
+    /// A source has gone: what the human held goes up, and a SysEx message that will not go on ends.
     fn let_go(&mut self, now: SessionTime, out: &mut Placer<'_>) {
+        self.slicer.break_off().into_iter().for_each(|end| self.keep(end));
         std::mem::take(self.held).release(|message| self.hear(TimedMessage { time: now, message }, out));
     }
 }

@@ -10,6 +10,7 @@ use rtrb::Consumer;
 use super::{InputSink, PortError, jack};
 use crate::midi::TimedMessage;
 use crate::status::Status;
+use crate::sysex::Piece;
 use crate::take::Happening;
 
 /// How often the pump looks into the rings. A human note-on silences an answer inside `process()`, so this only
@@ -26,6 +27,7 @@ impl Pump {
     pub fn start(
         input: InputSink,
         mut heard: Consumer<TimedMessage>,
+        mut pieces: Consumer<Piece>,
         mut sent: Consumer<Happening>,
         record: crossbeam_channel::Sender<Happening>,
         status: Arc<Status>,
@@ -39,6 +41,9 @@ impl Pump {
                 status.figures.record_queue.saw(sent.slots());
                 while let Ok(TimedMessage { time, message }) = heard.pop() {
                     input.push(time, message.as_bytes());
+                }
+                while let Ok(piece) = pieces.pop() {
+                    input.push_piece(piece);
                 }
                 while let Ok(happening) = sent.pop() {
                     if record.try_send(happening).is_err() {

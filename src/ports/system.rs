@@ -22,6 +22,7 @@ use super::{
 };
 use crate::conductor::LEAD;
 use crate::midi::ShortMessage;
+use crate::sysex::Slicer;
 use crate::time::Clock;
 
 /// The system's name on this platform.
@@ -232,26 +233,30 @@ struct Listening {
     stamps: Stamps,
     sink: InputSink,
     held: Held,
+    slicer: Slicer,
 }
 
 impl Listening {
     fn new(clock: Clock, sink: InputSink) -> Self {
-        Self { clock, stamps: Stamps::default(), sink, held: Held::default() }
+        Self { clock, stamps: Stamps::default(), slicer: sink.slicer(), sink, held: Held::default() }
     }
 
-    /// Lets go of what is held, as if the human had.
+    /// Lets go of what is held, as if the human had, and ends a SysEx message that will not go on.
     fn release(&mut self) {
         let now = self.clock.now();
+        self.slicer.break_off().into_iter().for_each(|end| self.sink.push_piece(end));
         self.held.release(|message| self.sink.push(now, message.as_bytes()));
     }
 
     /// Thread: midir's. Decodes, stamps, pushes, and no more.
     fn hear(stamp_us: u64, bytes: &[u8], listening: &mut Self) {
         let time = listening.stamps.convert(stamp_us, listening.clock.now());
-        if let Ok(message) = ShortMessage::from_bytes(bytes) {
-            listening.held.hear(message);
-        }
-        listening.sink.push(time, bytes);
+        let Self { sink, slicer, held, .. } = listening;
+        sink.hear(slicer, time, bytes, |met| {
+            if let Ok(message) = ShortMessage::from_bytes(met) {
+                held.hear(message);
+            }
+        });
     }
 }
 
@@ -302,11 +307,14 @@ fn reachable() -> Result<(), PortError> {
     Ok(())
 }
 
+/// What is not heard; clock and transport are. On ALSA midir keeps everything back until a SysEx message has ended, also
+/// the notes that other devices play meanwhile, and those after one that never ends: the music is worth more.
+const IGNORED: Ignore = if cfg!(target_os = "linux") { Ignore::SysexAndActiveSense } else { Ignore::ActiveSense };
+
 fn input_client() -> Result<MidiInput, PortError> {
     reachable()?;
     let mut input = MidiInput::new(CLIENT_NAME).map_err(|error| unavailable(&error))?;
-    // Clock and transport are heard.
-    input.ignore(Ignore::Sysex | Ignore::ActiveSense);
+    input.ignore(IGNORED);
     Ok(input)
 }
 

@@ -38,17 +38,22 @@ impl SessionLog {
     }
 
     /// Writes whole lines. What the disk had no place for is kept, and tried again a second later.
-    pub(super) fn save(&mut self, status: &Status) {
+    ///
+    /// # Errors
+    /// When the disk has no place.
+    pub(super) fn save(&mut self) -> Result<(), RecordError> {
         self.lines.checkpoint();
-        if self.write().is_err() {
-            status.write_failed.fetch_add(1, Relaxed);
-        }
+        self.write().map_err(|cause| RecordError::Unwritable { path: self.path.clone(), cause })
     }
 
     /// Writes the last lines; calls that were lost on the way are in the count of `status`.
-    pub(super) fn close(&mut self, status: &Status) {
+    ///
+    /// # Errors
+    /// When the disk has no place.
+    pub(super) fn close(&mut self, status: &Status) -> Result<(), RecordError> {
         self.lines.has_lost(status.session_dropped.load(Relaxed));
-        self.save(status);
+        self.save()?;
+        self.file.sync_data().map_err(|cause| RecordError::Unwritable { path: self.path.clone(), cause })
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -102,10 +107,10 @@ mod tests {
             ensemble.wake(SessionTime::from_micros(ms * 1000), |_| {}).expect("the toy never fails");
         }
         log.take_in();
-        log.save(&status);
+        log.save().expect("written");
         assert_eq!(read().strip_prefix(&begun).and_then(|new| new.split('=').next()), Some("w 1000"));
         status.session_dropped.store(lost.load(Relaxed), Relaxed);
-        log.close(&status);
+        log.close(&status).expect("written");
         assert!(read().ends_with("\nlost 3\n"), "{}", read());
     }
 }

@@ -75,6 +75,7 @@ fn solo(take: PathBuf, stuck: &Stuck) -> LiveSession {
         attachments: Attachments::default(),
         controls: Vec::new(),
         take,
+        splits: Splits::default(),
         session_file: None,
     };
     let library: Library<Hanging> = Arc::new(|_| Err("there is one model".into()));

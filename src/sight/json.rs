@@ -68,6 +68,9 @@ impl Sight {
                 line["news"] = json!(news);
                 line
             }
+            Self::Part { at, kept } => {
+                json!({ "event": "part", "at": seconds(*at), "kept": kept.display().to_string() })
+            }
             Self::Trouble(why) => json!({ "event": "trouble", "why": why }),
         }
     }

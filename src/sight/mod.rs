@@ -10,6 +10,7 @@ mod view;
 pub use feed::{Feed, Watcher};
 pub use view::View;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::conductor::Turn;
@@ -77,6 +78,13 @@ pub enum Sight {
         ports: Arc<Ports>,
         /// What has happened to those that are wanted by name, in sentences.
         news: Vec<String>,
+    },
+    /// A part of the take has ended; what is played now goes into another.
+    Part {
+        /// Where it was split.
+        at: SessionTime,
+        /// The file of the part that has ended.
+        kept: PathBuf,
     },
     /// Something did not work; the music goes on.
     Trouble(String),

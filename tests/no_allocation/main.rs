@@ -30,6 +30,7 @@ use antiphon::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile,
 use antiphon::note::Note;
 use antiphon::player::{Manners, PlannedNote, Player, PlayerCommand, Yielding};
 use antiphon::ports::{Attachments, Backend, InputSink};
+use antiphon::recorder::Splits;
 use antiphon::session::{LiveSession, LiveSettings};
 use antiphon::session_file::Header;
 use antiphon::settings::Settings;
@@ -136,6 +137,19 @@ fn what_comes_in_takes_no_memory_even_when_nobody_takes_it() {
 }
 
 #[test]
+fn sysex_takes_no_memory_on_its_way_in() {
+    let (pieces, received) = crossbeam_channel::bounded(64);
+    let status = Arc::new(Status::default());
+    let sink = InputSink::new(crossbeam_channel::bounded(1).0, Arc::default(), Arc::clone(&status));
+    let sink = sink.keeping_sysex(pieces);
+    let long = [&[0xf0][..], &[5; 30_000], &[0xf7]].concat();
+    let mut slicer = sink.slicer();
+    let calls = calls_during(|| sink.hear(&mut slicer, at(5), &long, |_| {}));
+    assert_eq!((received.len(), calls), (64, 0));
+    assert!(status.sysex_dropped.load(Relaxed) > 0, "the queue was never full");
+}
+
+#[test]
 fn a_message_that_names_a_style_takes_no_memory() {
     let (sender, receiver) = crossbeam_channel::bounded(64);
     let style = Assignment::parse("cc20=style waltz").expect("well formed");
@@ -171,6 +185,7 @@ fn session(backend: Backend, take: PathBuf) -> LiveSession {
         attachments: Attachments::default(),
         controls: Vec::new(),
         take,
+        splits: Splits::default(),
         session_file: Some(header),
     };
     LiveSession::start(settings, Clock::new(), ensemble, Arc::new(|_| Err("no other model".into()))).expect("it starts")
@@ -201,13 +216,13 @@ fn phrase(at: SessionTime) -> Vec<TimedMessage> {
 fn the_thread_of_the_player_takes_no_memory_once_it_plays() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut session = session(Backend::None, folder.path().join("take.mid"));
-    session.play_as_human(phrase(session.now())).expect("a thread");
+    session.play_as_human(phrase(session.now()), Vec::new()).expect("a thread");
     // Its channel takes memory when it waits for the first time.
     wait_for_notes(&session, 3);
     let before = calls_of_threads("player");
     for _ in 0..3 {
         // The phrase cuts the answer off.
-        session.play_as_human(phrase(session.now())).expect("a thread");
+        session.play_as_human(phrase(session.now()), Vec::new()).expect("a thread");
         let played = session.status.notes()[1];
         sleep(Duration::from_millis(1_200));
         wait_for_notes(&session, played + 4);

@@ -9,11 +9,12 @@ use crate::commands::model::{Loaded, load, seed};
 use crate::commands::{Exit, Failure};
 use crate::ensemble::Opening;
 use crate::midi::{ShortMessage, TimedMessage};
-use crate::midi_file::{FileEvent, read_events, read_events_from_bytes};
+use crate::midi_file::{FileEvent, read_events, read_events_from_bytes, read_sysex};
 use crate::model::{LstmModel, NoteModel as _};
 use crate::session::Library;
 use crate::session_file::Header;
 use crate::settings::Settings;
+use crate::sysex::SysEx;
 use crate::time::{SessionDuration, SessionTime};
 
 /// What plays the human where there is no MIDI system and no file is named.
@@ -74,15 +75,22 @@ impl Models {
     }
 }
 
-/// The messages of a file that plays the human.
-pub(super) fn read_human(path: &Path) -> Result<Vec<TimedMessage>, Failure> {
-    read_events(path).map(|events| messages(&events)).map_err(|error| Failure::midi_file(path, &error))
+/// What a file that plays the human sends.
+#[derive(Default)]
+pub(super) struct Human {
+    pub messages: Vec<TimedMessage>,
+    pub sysex: Vec<SysEx>,
 }
 
-/// The messages of the bundled phrase.
-pub(super) fn bundled_human() -> Result<Vec<TimedMessage>, Failure> {
+pub(super) fn read_human(path: &Path) -> Result<Human, Failure> {
+    let read = |path| Ok(Human { messages: messages(&read_events(path)?), sysex: read_sysex(path)? });
+    read(path).map_err(|error| Failure::midi_file(path, &error))
+}
+
+/// The bundled phrase.
+pub(super) fn bundled_human() -> Result<Human, Failure> {
     let events = read_events_from_bytes(BUNDLED_PHRASE).map_err(|error| Failure::new(Exit::Failed, error))?;
-    Ok(messages(&events))
+    Ok(Human { messages: messages(&events), sysex: Vec::new() })
 }
 
 fn messages(events: &[FileEvent]) -> Vec<TimedMessage> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::opening::{end_of, header};
+use super::opening::{Human, end_of, header};
 use super::tell_moved_aside;
 use crate::commands::Failure;
 use crate::commands::flags::JamFlags;
@@ -10,7 +10,6 @@ use crate::commands::model::Loaded;
 use crate::commands::signals::Signals;
 use crate::conductor::LEAD;
 use crate::ensemble::Ensemble;
-use crate::midi::TimedMessage;
 use crate::offline;
 use crate::recorder::{RecordError, write_take};
 use crate::session_file::Lines;
@@ -22,11 +21,11 @@ pub(super) fn run(
     flags: &JamFlags,
     settings: Settings,
     loaded: Loaded,
-    input: &[TimedMessage],
+    input: &Human,
     signals: &Signals,
 ) -> Result<(), Failure> {
     let asked = flags.seconds.map(|seconds| SessionTime::ZERO + SessionDuration::from_seconds(seconds));
-    let until = asked.or_else(|| end_of(input, &settings)).unwrap_or_default();
+    let until = asked.or_else(|| end_of(&input.messages, &settings)).unwrap_or_default();
     let mut header = header(flags, settings, &loaded);
     header.lead = LEAD;
     let lines = Arc::new(Mutex::new(Lines::new(&header)));
@@ -37,7 +36,8 @@ pub(super) fn run(
     }
     let mut take = Take::in_bars_of(ensemble.settings().beats_per_bar);
     let stopped = || signals.to_end() || signals.has_hung_up();
-    offline::run(&mut ensemble, input, until, stopped, |happening| take.add(happening))?;
+    input.sysex.iter().filter(|sysex| sysex.time <= until).for_each(|sysex| take.add_sysex(sysex.clone()));
+    offline::run(&mut ensemble, &input.messages, until, stopped, |happening| take.add(happening))?;
     let path = &flags.playing.out;
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     let lines = locked(&lines);

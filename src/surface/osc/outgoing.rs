@@ -28,6 +28,7 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("learnt", "s s", "a MIDI message has been learnt, and its meaning"),
     ("music-again", "s ...", "these MIDI messages mean nothing any more"),
     ("port", "s", "a port that is wanted by name has come or gone, in a sentence"),
+    ("part", "s", "a part of the take has ended: its file; what is played now goes into another"),
     ("trouble", "s", "something did not work; the music goes on"),
     ("figures/...", "i", "one count or time of how well time is kept, as an answer to get/figures"),
     ("subscribed", "i", "you are subscribed for so many seconds"),
@@ -150,6 +151,7 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
             told
         }
         Sight::Ports { news, .. } => news.iter().map(|news| message("port", vec![text(news)])).collect(),
+        Sight::Part { kept, .. } => vec![message("part", vec![text(&kept.to_string_lossy())])],
         Sight::Trouble(why) => vec![message("trouble", vec![text(why)])],
     }
 }

@@ -48,7 +48,7 @@ export class Cables {
   }
 }
 
-const ACTIONS = ["hand-over", "take-back", "panic"];
+const ACTIONS = ["hand-over", "take-back", "panic", "split-take"];
 
 export class Knobs {
   constructor(control) {
