@@ -18,6 +18,7 @@
 //! - [`gate`]: the last check on the way out
 //! - [`echo`], [`thru`]: our own output when it comes back; passing on what the human plays
 //! - [`transcript`], [`session_file`], [`replay`]: the calls of a session, as a file, and played again
+//! - [`synth`]: sound without a synthesiser or a DAW
 //! - [`take`], [`recorder`]: what has been played, and both voices to a `.mid` file
 //! - [`midi_file`]: `.mid` files to notes and back
 //! - [`song_folder`]: folders of songs, shared with the trainer
@@ -72,6 +73,7 @@ pub mod sight;
 pub mod song_folder;
 pub mod status;
 pub mod surface;
+pub mod synth;
 pub mod sysex;
 pub mod take;
 pub mod thru;

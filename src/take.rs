@@ -22,6 +22,11 @@ const MESSAGE: usize = 5;
 /// Bytes that a marker or tempo takes in a file, about.
 const META: usize = 24;
 
+/// The tracks of a take.
+pub const HUMAN_TRACK: &str = "You";
+/// See [`HUMAN_TRACK`].
+pub const AI_TRACK: &str = "Antiphon";
+
 /// Something that happened in a session, for its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
@@ -174,8 +179,8 @@ impl Take {
             time_signature: (self.tempo.beats_per_bar(), 2),
             markers: &markers,
             tracks: vec![
-                Track::of_messages("You", all),
-                Track::of_messages("Antiphon", ai.iter().map(|(time, message)| (*time, message.as_bytes()))),
+                Track::of_messages(HUMAN_TRACK, all),
+                Track::of_messages(AI_TRACK, ai.iter().map(|(time, message)| (*time, message.as_bytes()))),
             ],
             ..score
         })

@@ -28,13 +28,15 @@ pub enum Exit {
     Differs = 9,
     /// A thread panicked; what sounded was released and the take closed.
     Panicked = 10,
+    /// A SoundFont could not be read, a WAV file not written, or a sound device is missing that had to be there.
+    Sound = 11,
     /// A second signal to end, or an end in order that took too long: what sounded was released and the take closed,
     /// nothing else was waited for. What shells give for a program that Ctrl-C has ended.
     AtOnce = 130,
 }
 
 /// What each code means, for `antiphon --help`: the one place where they are listed for people.
-const MEANINGS: [(Exit, &str); 12] = [
+const MEANINGS: [(Exit, &str); 13] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong flags or configuration"),
@@ -46,6 +48,7 @@ const MEANINGS: [(Exit, &str); 12] = [
     (Exit::Session, "session file not read"),
     (Exit::Differs, "replay --check: not as it was played"),
     (Exit::Panicked, "something in the program broke; what sounded was released and the take closed"),
+    (Exit::Sound, "sound: SoundFont, WAV file or device"),
     (Exit::AtOnce, "ended at once by a second signal"),
 ];
 
@@ -70,7 +73,8 @@ mod tests {
         for (exit, _) in MEANINGS {
             match exit {
                 Exit::Done | Exit::Failed | Exit::Usage | Exit::Model | Exit::Engine | Exit::Port => {}
-                Exit::Record | Exit::MidiFile | Exit::Session | Exit::Differs | Exit::Panicked | Exit::AtOnce => {}
+                Exit::Record | Exit::MidiFile | Exit::Session | Exit::Differs | Exit::Panicked => {}
+                Exit::Sound | Exit::AtOnce => {}
             }
         }
         assert!(codes().contains("130  ended at once"), "{}", codes());

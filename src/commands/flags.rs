@@ -8,6 +8,7 @@ use super::exit::codes;
 use super::http_flags::HttpFlags;
 use super::log::{Log, LogFormat};
 use super::osc_flags::OscFlags;
+use super::render::RenderFlags;
 use super::take_flags::TakeFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
@@ -50,6 +51,7 @@ Examples:
   antiphon jam --headless --seconds 600     play alone for ten minutes and record
   antiphon replay AI_generated.session      the same session again
   antiphon generate --prime song.mid        go on with a file, without playing
+  antiphon render AI_generated.mid me.wav   hear it as a WAV file
   antiphon eval model.onnx songs            bits per note on pieces it was not trained on
   antiphon ports                            what there is to attach to
   antiphon init                             write a commented configuration file
@@ -73,6 +75,8 @@ pub(super) enum Command {
     Generate(GenerateFlags),
     /// Play a recorded session again, to the byte, and say whether it came out as it was played
     Replay(ReplayFlags),
+    /// Play a MIDI file into a WAV file
+    Render(RenderFlags),
     /// Write a commented configuration file
     Init(InitFlags),
     /// List what can be set and asked for while it plays

@@ -11,6 +11,7 @@ use crate::midi_file::{self, Score, Track, read_notes};
 use crate::note::Note;
 use crate::recorder::{RecordError, write_take};
 use crate::sampler::Sampler;
+use crate::take::{AI_TRACK, HUMAN_TRACK};
 use crate::time::{SessionDuration, SessionTime};
 
 /// Length when none is asked for.
@@ -54,7 +55,7 @@ pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure>
     }
 
     let path = &flags.playing.out;
-    let tracks = [("You", &prime), ("Antiphon", &answer)];
+    let tracks = [(HUMAN_TRACK, &prime), (AI_TRACK, &answer)];
     let tracks = tracks.map(|(name, notes)| Track::of_notes(name, notes, 0)).into();
     let markers = [(begin, "Antiphon answers".to_owned())];
     let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })

@@ -13,9 +13,11 @@ mod log;
 mod model;
 mod osc_flags;
 mod ports;
+mod render;
 mod replay;
 mod settings;
 mod signals;
+mod soundfonts;
 mod take_flags;
 mod watching;
 
@@ -151,6 +153,7 @@ fn obey(command: Command, config: &Config, arguments: &Arguments) -> Result<(), 
     match command {
         Command::Jam(flags) => jam::run(&flags, config, arguments),
         Command::Generate(flags) => generate::run(&flags, config),
+        Command::Render(flags) => render::run(&flags),
         Command::Replay(flags) => replay::run(&flags),
         Command::Init(flags) => init::run(&flags),
         Command::Settings(flags) => settings::run(flags),

@@ -131,6 +131,27 @@ pub fn read_sysex_from_bytes(bytes: &[u8]) -> Result<Vec<SysEx>, MidiFileError> 
     Ok(read::parse(bytes)?.patterns.into_iter().flat_map(|pattern| pattern.sysex).collect())
 }
 
+/// All that a file plays, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Song {
+    /// All channel messages in time order, drums included.
+    pub events: Vec<FileEvent>,
+    /// How the tracks call themselves, by their number; empty where one does not.
+    pub tracks: Vec<String>,
+    /// Where the file is broken, if it is.
+    pub damage: Option<Damage>,
+}
+
+/// Reads all channel messages of a MIDI file, with the names of its tracks.
+///
+/// # Errors
+/// As [`read_notes`].
+pub fn read_song(path: &Path) -> Result<Song, MidiFileError> {
+    let parsed = read::parse(&load(path)?)?;
+    let events = parsed.patterns.into_iter().flat_map(|pattern| pattern.events).collect();
+    Ok(Song { events, tracks: parsed.names, damage: parsed.damage })
+}
+
 /// The bytes of a regular file, which the readers here refuse if it is too large.
 ///
 /// # Errors

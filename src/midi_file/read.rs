@@ -24,9 +24,15 @@ pub struct FileEvent {
     /// With zeros up to three.
     pub(super) bytes: [u8; 3],
     pub(super) len: u8,
+    pub(super) track: u16,
 }
 
 impl FileEvent {
+    /// The track that it stands in, counted from 0.
+    pub fn track(&self) -> usize {
+        usize::from(self.track)
+    }
+
     /// The message as a MIDI port takes it: a status byte and its one or two data bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
@@ -65,6 +71,8 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub(super) patterns: Vec<Pattern>,
+    /// How the tracks call themselves; empty where one does not.
+    pub(super) names: Vec<String>,
     pub(super) damage: Option<Damage>,
 }
 
@@ -74,19 +82,17 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
         return Err(MidiFileError::TooLarge);
     }
     let (header, tracks_begin) = Header::read(file)?;
-    let (mut merged, mut patterns) = (Ticked::default(), Vec::new());
+    let (mut merged, mut patterns, mut names) = (Ticked::default(), Vec::new(), Vec::new());
     let mut damage = None;
     let (mut number, mut event_count, mut tempo_count, mut note_count) = (0, 0, 0, 0);
     let mut chunks = Chunks::new(file, tracks_begin);
     while let Some(chunk) = chunks.next_track() {
+        let place = u16::try_from(number).ok().filter(|place| *place < u16::MAX).ok_or(MidiFileError::TooManyTracks)?;
         number += 1;
-        if number > usize::from(u16::MAX) {
-            return Err(MidiFileError::TooManyTracks);
-        }
         let mut part = Ticked::default();
         let track = if header.patterns_follow_one_another { &mut part } else { &mut merged };
         let (before, tempi_before, sysex_before) = (track.events.len(), track.tempi.len(), track.sysex.len());
-        let mut ending = track.read(&file[chunk.begin..chunk.end], chunk.is_length_true)?;
+        let mut ending = track.read(&file[chunk.begin..chunk.end], chunk.is_length_true, place)?;
         // A track that breaks off where no chunk begins has a wrong length: read it again as far as it goes.
         if matches!(ending, Ending::BrokenAt(_)) || chunk.begin == chunk.end {
             let end = chunks.extend_track(chunk.begin);
@@ -94,9 +100,10 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
                 track.events.truncate(before);
                 track.tempi.truncate(tempi_before);
                 track.sysex.truncate(sysex_before);
-                ending = track.read(&file[chunk.begin..end], false)?;
+                ending = track.read(&file[chunk.begin..end], false, place)?;
             }
         }
+        names.push(track.name.take().unwrap_or_default());
         let fresh = &track.events[before..];
         match ending {
             Ending::Whole => {}
@@ -128,7 +135,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Parsed, MidiFileError> {
     }
     match damage {
         Some(damage) if event_count == 0 => Err(MidiFileError::Damaged(damage)),
-        _ => Ok(Parsed { patterns, damage }),
+        _ => Ok(Parsed { patterns, names, damage }),
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) struct TickedEvent {
     tick: u64,
     bytes: [u8; 3],
     len: u8,
+    track: u16,
 }
 
 /// How the reading of a track ended. Places count from the track's first event.
@@ -32,15 +33,18 @@ pub(super) struct Ticked {
     pub(super) tempi: Vec<(u64, u32)>,
     /// Absolute tick, and a message from `F0` on.
     pub(super) sysex: Vec<(u64, Vec<u8>)>,
+    /// How the track that was read last calls itself.
+    pub(super) name: Option<String>,
     end: u64,
 }
 
 impl Ticked {
-    /// Adds the events of a track up to its last byte or its first broken event.
+    /// Adds the events of a track, the one of this `number`, up to its last byte or its first broken event.
     ///
     /// End of Track ends it only if its length is not to be trusted: there are piano rolls whose tempo changes stand
     /// behind one.
-    pub(super) fn read(&mut self, track: &[u8], is_length_true: bool) -> Result<Ending, MidiFileError> {
+    pub(super) fn read(&mut self, track: &[u8], is_length_true: bool, number: u16) -> Result<Ending, MidiFileError> {
+        self.name = None;
         let mut rest = track;
         let mut tick = 0;
         let mut running_status = None;
@@ -54,7 +58,7 @@ impl Ticked {
             if let Some((delta, bytes, len, behind)) = channel_message(rest, running_status) {
                 tick += delta;
                 self.end = self.end.max(tick);
-                self.events.push(TickedEvent { tick, bytes, len });
+                self.events.push(TickedEvent { tick, bytes, len, track: number });
                 running_status = Some(bytes[0]);
                 rest = behind;
                 if self.events.len() > MAX_EVENTS {
@@ -81,7 +85,7 @@ impl Ticked {
             match event.kind {
                 TrackEventKind::Midi { channel, message } => {
                     let (bytes, len) = encode(channel.as_int(), message);
-                    self.events.push(TickedEvent { tick, bytes, len });
+                    self.events.push(TickedEvent { tick, bytes, len, track: number });
                     // Kept across meta events and SysEx, which by the letter end it: many writers rely on that.
                     running_status = reader.running_status();
                 }
@@ -93,6 +97,9 @@ impl Ticked {
                 TrackEventKind::Escape(content) if sysex_goes_on => {
                     self.sysex.last_mut().into_iter().for_each(|(_, message)| message.extend_from_slice(content));
                     sysex_goes_on = content.last() != Some(&0xF7);
+                }
+                TrackEventKind::Meta(MetaMessage::TrackName(name)) if self.name.is_none() => {
+                    self.name = Some(String::from_utf8_lossy(name).trim().to_owned());
                 }
                 TrackEventKind::Meta(MetaMessage::Tempo(us)) => self.tempi.push((tick, us.as_int())),
                 TrackEventKind::Meta(MetaMessage::EndOfTrack) if !is_length_true => break,
@@ -123,7 +130,7 @@ impl Ticked {
         let mut time_of = tempo_map.times();
         let mut timed = |event: TickedEvent| {
             let time = in_file(time_of(event.tick));
-            FileEvent { time, bytes: event.bytes, len: event.len }
+            FileEvent { time, bytes: event.bytes, len: event.len, track: event.track }
         };
         let events = self.events.into_iter().map(&mut timed).collect();
         self.sysex.sort_by_key(|&(tick, _)| tick);

@@ -1,0 +1,72 @@
+//! A SoundFont played by `rustysynth`.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+pub use rustysynth::SoundFont;
+use rustysynth::{Synthesizer, SynthesizerSettings};
+
+use super::Instrument;
+use crate::midi::ShortMessage;
+
+/// Samples that sound at once: a key of many SoundFonts takes two, left and right.
+const POLYPHONY: usize = 128;
+
+/// Frames between two looks of the synthesiser at its keys: 0.7 ms at 48 kHz.
+const BLOCK: usize = 32;
+
+/// Rates that `rustysynth` takes.
+const RATES: std::ops::RangeInclusive<u32> = 16_000..=192_000;
+
+/// Reads a SoundFont (`.sf2`).
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read(bytes: &[u8]) -> Result<Arc<SoundFont>, String> {
+    // A damaged file may go beyond a bound that the crate does not look at.
+    match catch_unwind(AssertUnwindSafe(|| SoundFont::new(&mut Cursor::new(bytes)))) {
+        Ok(Ok(font)) => Ok(Arc::new(font)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it is damaged".to_owned()),
+    }
+}
+
+/// See above.
+pub(super) struct FontPlayer {
+    synthesizer: Synthesizer,
+}
+
+impl FontPlayer {
+    /// A player of `font` at `rate` frames a second.
+    ///
+    /// # Errors
+    /// When it cannot play at that rate.
+    pub fn new(font: &Arc<SoundFont>, rate: u32) -> Result<Self, String> {
+        let rate = Some(rate).filter(|rate| RATES.contains(rate)).and_then(|rate| i32::try_from(rate).ok());
+        let rate = rate.ok_or_else(|| format!("a SoundFont is played at {} to {} Hz", RATES.start(), RATES.end()))?;
+        let mut settings = SynthesizerSettings::new(rate);
+        settings.maximum_polyphony = POLYPHONY;
+        settings.block_size = BLOCK;
+        let mut synthesizer = Synthesizer::new(font, &settings).map_err(|error| error.to_string())?;
+        // As loud as the built-in instrument, with the usual SoundFonts.
+        synthesizer.set_master_volume(1.0);
+        Ok(Self { synthesizer })
+    }
+}
+
+impl Instrument for FontPlayer {
+    fn play(&mut self, message: ShortMessage) {
+        let [status, first, second] = match *message.as_bytes() {
+            [status, first] => [status, first, 0],
+            [status, first, second] => [status, first, second],
+            _ => return,
+        };
+        let (channel, command) = (i32::from(status & 0x0f), i32::from(status & 0xf0));
+        self.synthesizer.process_midi_message(channel, command, first.into(), second.into());
+    }
+
+    fn render(&mut self, left: &mut [f32], right: &mut [f32]) {
+        self.synthesizer.render(left, right);
+    }
+}
