@@ -225,7 +225,9 @@ impl<M: NoteModel> Ensemble<M> {
                 act(Action::Tell(PlayerCommand::Panic));
             }
             // Loading takes time: whoever has loaded it offers it. The recorder splits the take.
-            Control::Model(_) | Control::SplitTake => {}
+            Control::Model(_) | Control::ModelNamed(_) | Control::SplitTake => {}
+            // Goes past everybody to the player.
+            Control::PlayTake(_) | Control::StopTake => {}
             // What controllers mean changes nothing by itself.
             Control::Learn(_) | Control::StopLearning | Control::Forget(_) => {}
         }

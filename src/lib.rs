@@ -24,6 +24,7 @@
 //! - [`song_folder`]: folders of songs, shared with the trainer
 //! - [`ports`]: MIDI systems, the only place that touches the outside world
 //! - [`session`], [`shelf`]: queues and threads of a live session, and the models that it may change to
+//! - [`playback`], [`takes`]: takes played back, and where they lie
 //! - [`sight`]: what can be watched, and how it reaches everyone who watches
 //! - [`surface`]: control and sight from outside: OSC, the page and its HTTP API
 //! - [`offline`]: a session under virtual time
@@ -59,6 +60,7 @@ pub mod model;
 pub mod note;
 pub mod note_model;
 pub mod offline;
+pub mod playback;
 pub mod player;
 pub mod ports;
 pub mod recorder;
@@ -76,6 +78,7 @@ pub mod surface;
 pub mod synth;
 pub mod sysex;
 pub mod take;
+pub mod takes;
 pub mod thru;
 pub mod time;
 pub mod transcript;

@@ -96,6 +96,18 @@ pub enum PlayerCommand {
     Human(TimedMessage),
     /// From now on, get along so.
     Manners(Manners),
+    /// A message of a take that is played back; it leaves at its time.
+    Replay {
+        /// Number of the playing back; counted from 1.
+        reel: u32,
+        /// The message.
+        timed: TimedMessage,
+    },
+    /// The playing back of this number is over: release what sounds of it, forget what waits.
+    EndReplay {
+        /// The number.
+        reel: u32,
+    },
     /// Silence everything, on every channel, whatever the ledger says.
     Panic,
 }
@@ -216,6 +228,8 @@ impl Player {
                     send(now, ShortMessage::all_sound_off(channel));
                 }
             }
+            // The tape's, which has a ledger of its own: it is not recorded.
+            PlayerCommand::Replay { .. } | PlayerCommand::EndReplay { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@
 //! Stopped from the sources to the sinks. The ports are opened before anything is written.
 
 mod desk;
+mod replaying;
 #[cfg(test)]
 mod tests;
 mod way_out;
@@ -27,6 +28,7 @@ use crate::ensemble::Ensemble;
 use crate::figures::{Progress, Woken};
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
+use crate::playback::{self, Deck};
 use crate::player::PlayerCommand;
 use crate::ports::{
     self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
@@ -35,13 +37,13 @@ use crate::ports::{
 use crate::recorder::{RecordError, Recorder, Sources, Splits};
 use crate::session_file::Header;
 use crate::settings::Mode;
-pub use crate::shelf::Library;
 use crate::shelf::Shelf;
+pub use crate::shelf::{Library, Wish};
 use crate::sight::{Feed, Sight, View};
 use crate::status::Status;
 use crate::sysex::SysEx;
 use crate::take::{Happening, Take};
-use crate::time::{Clock, SessionTime};
+use crate::time::{Clock, SessionDuration, SessionTime};
 
 /// Human messages that may wait for the conductor: a second of MIDI at its full rate on three cables. When it is
 /// full the newest message is dropped and counted.
@@ -75,6 +77,8 @@ pub struct LiveSettings {
     pub take: PathBuf,
     /// When the take is split into parts, besides when it is asked for and when it has become long.
     pub splits: Splits,
+    /// Where takes come from that are played back.
+    pub takes: playback::Library,
     /// What the session file beside it begins with; `None`: there is none.
     pub session_file: Option<Header>,
 }
@@ -196,6 +200,7 @@ impl LiveSession {
             styles: ensemble.model().styles().to_vec(),
             controllers: controls.controllers(None),
             ports: keeper.cables.ports(),
+            playing: None,
         };
         let feed = Feed::start(view, watched).map_err(SessionError::Thread)?;
         let desk = Desk {
@@ -208,8 +213,9 @@ impl LiveSession {
             status: Arc::clone(&status),
         };
         let shelf = Shelf::new(library, to_conductor.clone());
-        let progress = Progress::default();
-        let stand = Stand { clock, ensemble, heard, controls, shelf, routing, desk, progress };
+        let deck = Deck::new(settings.takes, to_conductor.clone());
+        let (progress, retry_at) = (Progress::default(), SessionTime::ZERO);
+        let stand = Stand { clock, ensemble, heard, controls, shelf, deck, lead, retry_at, routing, desk, progress };
         let conductor =
             thread::Builder::new().name("conductor".into()).spawn(move || stand.run()).map_err(SessionError::Thread)?;
         Ok(Self {
@@ -346,6 +352,11 @@ struct Stand<M> {
     heard: Receiver<Cue>,
     controls: ControlMap,
     shelf: Shelf<M>,
+    deck: Deck,
+    /// Least time between handing something to the player and its leaving.
+    lead: SessionDuration,
+    /// When the player is offered again what it had no place for.
+    retry_at: SessionTime,
     routing: Arc<Routing>,
     desk: Desk,
     progress: Progress,
@@ -363,6 +374,10 @@ impl<M: NoteModel + 'static> Stand<M> {
     }
 
     fn hear(&mut self, timed: TimedMessage) -> Result<(), ModelError> {
+        if timed.message.takes_the_turn() {
+            // The player knew before.
+            self.take_off(timed.time);
+        }
         if timed.message.moves_a_key() {
             self.progress.heard(timed.time, timed.message.is_note_on());
         }
@@ -394,13 +409,19 @@ impl<M: NoteModel + 'static> Stand<M> {
             Some(Err(refused)) => return self.desk.show(Sight::Trouble(refused.to_string())),
             None => {}
         }
+        let ends_a_take = matches!(control, Control::HandOver | Control::TakeBack | Control::Panic | Control::StopTake);
+        if ends_a_take && self.take_off(at) && control == Control::StopTake {
+            self.play_on(at);
+        }
         let done = self.ensemble.control(at, control.clone(), |action| self.desk.act(action));
         if let Err(refused) = done {
             return self.desk.show(Sight::Trouble(refused.to_string()));
         }
         self.routing.follow(self.ensemble.settings());
-        match control {
-            Control::Model(number) => self.shelf.load(number),
+        match &control {
+            Control::Model(number) => self.shelf.load(Wish::Number(*number)),
+            Control::ModelNamed(name) => self.shelf.load(Wish::Named(Arc::clone(name))),
+            Control::PlayTake(name) => self.read_take(name.clone()),
             Control::SplitTake => self.desk.record(Happening::Split { at }),
             _ => {}
         }
@@ -410,7 +431,12 @@ impl<M: NoteModel + 'static> Stand<M> {
     fn play(&mut self) -> Result<(), ModelError> {
         loop {
             let now = self.clock.now();
-            let heard = match self.ensemble.next_wake(now) {
+            let wake = match self.deck.reel() {
+                // Nothing is planned while a take is played back.
+                Some(reel) => Some(reel.next_wake().max(self.retry_at)),
+                None => self.ensemble.next_wake(now),
+            };
+            let heard = match wake {
                 None => self.heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 // What the human does comes before any planning.
                 Some(wake) => self.heard.recv_deadline(self.clock.instant(wake.max(now))),
@@ -436,13 +462,13 @@ impl<M: NoteModel + 'static> Stand<M> {
                     Some(Err(why)) => self.desk.show(Sight::Trouble(format!("{why}; the model that plays goes on"))),
                     None => {}
                 },
+                Ok(Cue::TakeRead) => self.put_on()?,
                 Ok(Cue::Stop) | Err(RecvTimeoutError::Disconnected) => {
                     self.ensemble.end(self.clock.now());
                     return Ok(());
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.wake()?;
-                }
+                Err(RecvTimeoutError::Timeout) if self.deck.reel().is_some() => self.wind(),
+                Err(RecvTimeoutError::Timeout) => self.wake()?,
             }
         }
     }

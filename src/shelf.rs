@@ -1,18 +1,40 @@
 //! Models that a session may change to: loaded and tried out beside the music, one at a time.
 
+mod choice;
+
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
+pub use choice::{ModelChoice, Offered};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::model::{ModelError, NoteModel};
 use crate::note_model::{Attribute, NoteClasses};
 use crate::ports::Cue;
 
-/// Where models come from: gives the model of a number, counted from 1, or says why not. Called on a thread of its own,
-/// since loading takes time.
-pub type Library<M> = Arc<dyn Fn(u8) -> Result<M, String> + Send + Sync>;
+/// Which model is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// By its number, counted from 1.
+    Number(u8),
+    /// By the name of its file.
+    Named(Arc<str>),
+}
+
+/// Where models come from: gives the one that is wanted, or says why not. Called on a thread of its own, since loading
+/// takes time.
+pub type Library<M> = Arc<dyn Fn(&Wish) -> Result<M, String> + Send + Sync>;
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Named(name) => name.fmt(f),
+        }
+    }
+}
 
 /// Wishes that may wait while a model is loaded; only the newest is fulfilled. When it is full the newest is dropped,
 /// as it came too fast to be meant.
@@ -23,7 +45,7 @@ pub(crate) struct Shelf<M> {
     library: Library<M>,
     to_conductor: Sender<Cue>,
     /// To the loader's thread, once there is one.
-    wishes: Option<Sender<u8>>,
+    wishes: Option<Sender<Wish>>,
     loaded: Receiver<Result<M, String>>,
     tell_loaded: Sender<Result<M, String>>,
 }
@@ -35,7 +57,7 @@ impl<M: NoteModel + 'static> Shelf<M> {
     }
 
     /// Begins to load; [`Cue::ModelLoaded`] then says that the model, or why there is none, is in [`Shelf::loaded`].
-    pub(crate) fn load(&mut self, number: u8) {
+    pub(crate) fn load(&mut self, wish: Wish) {
         if self.wishes.is_none() {
             let (sender, wishes) = crossbeam_channel::bounded(WISHES);
             let loader = Loader {
@@ -48,7 +70,7 @@ impl<M: NoteModel + 'static> Shelf<M> {
             let started = thread::Builder::new().name("model loader".into()).spawn(move || loader.run());
             self.wishes = started.is_ok().then_some(sender);
         }
-        let _ = self.wishes.as_ref().map(|wishes| wishes.try_send(number));
+        let _ = self.wishes.as_ref().map(|wishes| wishes.try_send(wish));
     }
 
     /// What was loaded last, if it has not been taken.
@@ -60,7 +82,7 @@ impl<M: NoteModel + 'static> Shelf<M> {
 /// Everything that the loader's thread may touch.
 struct Loader<M> {
     library: Library<M>,
-    wishes: Receiver<u8>,
+    wishes: Receiver<Wish>,
     tell_loaded: Sender<Result<M, String>>,
     to_conductor: Sender<Cue>,
 }
@@ -69,14 +91,14 @@ impl<M: NoteModel> Loader<M> {
     /// Runs until the session is over.
     fn run(self) {
         while let Ok(wish) = self.wishes.recv() {
-            let number = self.wishes.try_iter().last().unwrap_or(wish);
+            let wish = self.wishes.try_iter().last().unwrap_or(wish);
             // A graph that makes the engine panic must not end the music.
             let tried = catch_unwind(AssertUnwindSafe(|| {
-                let mut model = (self.library)(number)?;
+                let mut model = (self.library)(&wish)?;
                 try_out(&mut model).map_err(|error| error.to_string())?;
                 Ok(model)
             }));
-            let loaded = tried.unwrap_or_else(|_| Err(format!("model {number} makes the engine panic")));
+            let loaded = tried.unwrap_or_else(|_| Err(format!("model {wish} makes the engine panic")));
             if self.tell_loaded.send(loaded).is_err() || self.to_conductor.send(Cue::ModelLoaded).is_err() {
                 return;
             }

@@ -52,6 +52,8 @@ pub struct Status {
     pub systems_lost: AtomicU64,
     /// How well time is kept.
     pub figures: Figures,
+    /// Whether a take is played back.
+    pub replaying: AtomicBool,
     /// Set when the model, the MIDI system or a thread failed: the session is over.
     pub failed: AtomicBool,
 }
@@ -109,6 +111,7 @@ impl Default for Status {
             ports_lost: AtomicU64::new(0),
             systems_lost: AtomicU64::new(0),
             figures: Figures::default(),
+            replaying: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         }
     }
@@ -167,6 +170,7 @@ impl fmt::Display for Status {
     /// One line: whose turn, what came in, what went out, what was lost.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let turn = match (self.turn(), self.notes()) {
+            _ if self.replaying.load(Relaxed) => "a take is played back",
             (Turn::Ai, _) => "Antiphon answers",
             (Turn::Both, _) => "you play together",
             (Turn::Human, [0, _]) => "waiting for you",

@@ -102,7 +102,7 @@ fn nonsense_and_strangers_are_refused_with_a_sentence() {
     assert_eq!(ask(&address, "GET", "/api/state", &["Origin: http://evil.example"], "").0, 403);
     let opening = ["Origin: http://evil.example", "Upgrade: websocket", "Sec-WebSocket-Version: 13"];
     assert_eq!(ask(&address, "GET", "/ws", &opening, "").0, 403);
-    for path in ["/", "/page.js", "/roll.js", "/rig.js", "/page.css", "/icon.svg"] {
+    for path in ["/", "/page.js", "/roll.js", "/rig.js", "/takes.js", "/page.css", "/icon.svg"] {
         let (status, text) = ask(&address, "GET", path, &[], "");
         assert!(status == 200 && !text.contains("https://"), "{path} loads something from elsewhere");
     }
@@ -137,6 +137,62 @@ fn takes_are_listed_fetched_and_deleted_but_never_the_one_that_is_recorded() {
     assert_eq!(ask(&address, "DELETE", "/api/takes/AI_generated.mid", &[], "").0, 409);
     assert_eq!(ask(&address, "DELETE", path, &[], "").0, 204);
     assert!(!earlier.exists() && ask(&address, "GET", path, &[], "").0 == 404);
+}
+
+#[test]
+fn a_take_is_played_back_and_stopped_and_the_models_beside_the_first_are_offered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let song = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/phrase.mid");
+    let take = "AI_generated-20260101-120000.mid";
+    std::fs::copy(&song, folder.path().join(take)).expect("copied");
+    let arguments = ["--http", "0", "--seconds", "300", "--mode", "listen", "--input"];
+    // Nobody plays: a file without notes is the human.
+    let silence = folder.path().join("silence.mid");
+    let bytes = antiphon::take::Take::default().to_midi().expect("short");
+    std::fs::write(&silence, bytes).expect("written");
+    let (_daemon, address) = start(folder.path(), &[&arguments[..], &[silence.to_str().expect("text")]].concat());
+    let plays = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        let begun = Instant::now();
+        loop {
+            let playing = get(&address, "/api/playback");
+            if holds(&playing) {
+                return playing;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never came: {what}; {playing}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    assert!(get(&address, "/api/playback").is_null());
+    assert_eq!(post(&address, "/api/playback", &json!({ "take": "../silence.mid" })).0, 404);
+    assert_eq!(post(&address, "/api/playback", &json!({ "take": 7 })).0, 422);
+    assert_eq!(post(&address, "/api/playback", &json!({})).0, 202);
+    let playing = plays("the newest take with a note", &|playing| playing["take"] == take);
+    assert!(playing["seconds"].as_f64() > Some(1.0) && playing["begins"].is_number(), "{playing}");
+    assert!(ask(&address, "GET", "/metrics", &[], "").1.contains("antiphon_playing_back 1\n"));
+    assert_eq!(ask(&address, "DELETE", "/api/playback", &[], "").0, 202);
+    plays("none", &Value::is_null);
+
+    let actions = get(&address, "/api/actions");
+    assert!(actions.as_array().expect("a list").iter().any(|action| action["name"] == "play-take"), "{actions}");
+    let models = get(&address, "/api/models");
+    assert_eq!((&models[0]["name"], &models[0]["playing"]), (&json!("antiphon.onnx"), &json!(true)), "{models}");
+}
+
+#[test]
+fn who_comes_late_is_told_the_last_notes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_daemon, address) = start(folder.path(), &["--http", "0", "--seconds", "300", "--mode", "listen"]);
+    let begun = Instant::now();
+    while get(&address, "/api/state")["notes"]["human"].as_u64() < Some(3) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nothing was played");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let request = format!("ws://{address}/ws").into_client_request().expect("well formed");
+    let (mut socket, _) =
+        tungstenite::client(request, TcpStream::connect(&address).expect("it listens")).expect("open");
+    let state: Value = serde_json::from_str(socket.read().expect("it goes on").to_text().expect("text")).expect("JSON");
+    let notes = state["recent"].as_array().expect("a list").iter().filter(|sight| sight["event"] == "human_on");
+    assert!(notes.count() >= 2, "{}", state["recent"]);
 }
 
 #[test]

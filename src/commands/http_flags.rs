@@ -6,12 +6,15 @@ use clap::Args;
 
 use super::log::Log;
 use super::{Exit, Failure};
-use crate::surface::http::{Access, Desk, Server, Token, USUAL_PORT};
+use crate::surface::http::{Access, Desk, Server, Token, USUAL_PORT, listen};
+
+/// Ports behind the usual one that are tried where none was asked for.
+const OTHERS: u16 = 19;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct HttpFlags {
     /// Serve the page and the HTTP API here: PORT for this machine alone, ADDR:PORT for those who reach that address and
-    /// have the token; port 0 takes any [default: 7272, or none if it is taken]
+    /// have the token; port 0 takes any [default: 7272, or the next free one up to 7291]
     #[arg(long, value_name = "ADDR:PORT", value_parser = address, env = "ANTIPHON_HTTP")]
     pub http: Option<SocketAddr>,
 
@@ -39,8 +42,12 @@ impl HttpFlags {
             Access::Token(token) => format!("/?token={}", token.as_str()),
             Access::ThisMachine => String::new(),
         };
-        match Server::start(address, access, desk) {
+        let others = if self.http.is_none() { OTHERS } else { 0 };
+        match listen(address, others).and_then(|listener| Server::start(listener, access, desk)) {
             Ok(server) => {
+                if self.http.is_none() && server.address.port() != USUAL_PORT {
+                    log.info(format_args!("port {USUAL_PORT} is taken, perhaps by another antiphon"));
+                }
                 log.info(format_args!("page: http://{}{token}", server.address));
                 Ok(Some(server))
             }
@@ -50,9 +57,17 @@ impl HttpFlags {
             }
             Err(why) => Err(Failure::new(
                 Exit::Port,
-                format!("the page cannot be served at {address}: {why}; name another place with --http"),
+                format!("the page cannot be served at {address}: {}; name another place with --http", reason(&why)),
             )),
         }
+    }
+}
+
+/// In words, where the port is taken.
+fn reason(why: &std::io::Error) -> String {
+    match why.kind() {
+        std::io::ErrorKind::AddrInUse => "the port is taken, perhaps by another antiphon".to_owned(),
+        _ => why.to_string(),
     }
 }
 

@@ -35,6 +35,7 @@ use crate::settings::{Mode, Settings};
 use crate::sight::Sight;
 use crate::status::Status;
 use crate::surface::http::Desk;
+use crate::takes;
 use crate::time::{Clock, SessionDuration, SessionTime};
 
 /// Time between the ports being open and the file's beginning, so that listeners can attach.
@@ -111,6 +112,10 @@ impl Jam<'_> {
             controls: self.config.map(&flags.map),
             take: flags.playing.out.clone(),
             splits: flags.take.splits(),
+            takes: {
+                let take = flags.playing.out.clone();
+                Arc::new(move |name| takes::read(&take, name))
+            },
             session_file: None,
         };
         if input.is_none() && self.settings.mode != Mode::Solo && live.backend == Backend::None {
@@ -140,6 +145,10 @@ impl Jam<'_> {
                 take: flags.playing.out.clone(),
                 own_ports: [session.listening.clone(), session.sending.clone()],
                 cables: session.cables(),
+                models: {
+                    let models = models.clone();
+                    Arc::new(move || models.now())
+                },
             },
         )?;
         self.announce(&session, input.is_some());
@@ -177,6 +186,10 @@ impl Jam<'_> {
                         news.iter().for_each(|news| line.say(news));
                         line.sends_to(&sending(&session));
                     }
+                    Sight::Playback { playing: Some(playing), .. } => {
+                        line.say(format_args!("playing back {}; it stops when you play", playing.name));
+                    }
+                    Sight::Playback { playing: None, .. } => line.say("no take is played back any more"),
                     Sight::Model { name, styles, style, .. } => {
                         let style = styles.get(usize::from(style)).map_or("any", String::as_str);
                         line.say(format_args!("now playing: {name}, style {style}"));

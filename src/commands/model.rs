@@ -13,7 +13,7 @@ use crate::sampler::{Sampler, Sampling};
 use crate::settings::Settings;
 
 /// Where `antiphon-train` writes unless told otherwise.
-const TRAINED: &str = "models/antiphon.onnx";
+pub(super) const TRAINED: &str = "models/antiphon.onnx";
 
 /// Notes sampled to measure the speed.
 const MEASURED_NOTES: usize = 200;

@@ -30,8 +30,14 @@ pub enum Control {
     Panic,
     /// What is played from now on goes into another file; the music goes on.
     SplitTake,
+    /// This take, or the newest one with a note in it, is played back through the output.
+    PlayTake(Option<Arc<str>>),
+    /// No take is played back any more.
+    StopTake,
     /// The model of this number, in the order in which they were named, from 1, takes over at the next phrase.
     Model(u8),
+    /// The same for the model of this file name, beside the first.
+    ModelNamed(Arc<str>),
     /// The next MIDI message that moves has this meaning from now on.
     Learn(Arc<str>),
     /// No message is waited for any more.
@@ -46,6 +52,8 @@ pub const WORDS: &[(&str, &str, Control)] = &[
     ("take-back", "the answer ends, and there is none until you have played", Control::TakeBack),
     ("panic", "silence everything at once", Control::Panic),
     ("split-take", "what is played from now on goes into another file", Control::SplitTake),
+    ("play-take", "the newest take is played back until you play; `play-take NAME` names one", Control::PlayTake(None)),
+    ("stop-take", "no take is played back any more", Control::StopTake),
     ("stop-learning", "no MIDI message is waited for any more", Control::StopLearning),
 ];
 
@@ -58,8 +66,8 @@ pub enum ControlError {
     /// No value was given.
     #[error("{0} needs a value")]
     NoValue(String),
-    /// Not a model's number.
-    #[error("{0:?} is no number of a model; they are counted from 1")]
+    /// Not a model's number or name.
+    #[error("{0:?} is no model: write its number, counted from 1, or the name of its file without a folder")]
     Model(String),
     /// Not a MIDI message that can be given a meaning.
     #[error(
@@ -88,6 +96,9 @@ impl Control {
     pub fn parse(line: &str) -> Result<Self, ControlError> {
         let mut words = line.split([' ', '=', '\t']).filter(|word| !word.is_empty());
         let name = words.next().unwrap_or_default();
+        if let ("play-take", Some((_, take))) = (name, line.trim().split_once([' ', '\t'])) {
+            return Ok(Self::PlayTake(Some(take.trim().into())));
+        }
         if let Some((.., control)) = WORDS.iter().find(|(word, ..)| *word == name) {
             return Ok(control.clone());
         }
@@ -102,6 +113,7 @@ impl Control {
             let value = value.unwrap_or_default();
             return match value.parse() {
                 Ok(number @ 1..) => Ok(Self::Model(number)),
+                Err(_) if value.parse::<f64>().is_err() && is_file_name(&value) => Ok(Self::ModelNamed(value.into())),
                 _ => Err(ControlError::Model(value)),
             };
         }
@@ -127,6 +139,11 @@ impl Control {
     }
 }
 
+/// Whether it names a file and leads into no folder.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':'])
+}
+
 /// The nearest name may be one of the words.
 fn with_words(error: SettingError, name: &str) -> SettingError {
     match error {
@@ -144,7 +161,9 @@ impl fmt::Display for Control {
         match self {
             Self::Set(change) => change.fmt(f),
             Self::Style(name) => write!(f, "style {name}"),
+            Self::PlayTake(Some(name)) => write!(f, "play-take {name}"),
             Self::Model(number) => write!(f, "model {number}"),
+            Self::ModelNamed(name) => write!(f, "model {name}"),
             Self::Learn(meaning) => write!(f, "learn {meaning}"),
             Self::Forget(what) => write!(f, "forget {what}"),
             word => {
@@ -187,6 +206,10 @@ mod tests {
             "panic",
             "split-take",
             "model 2",
+            "model antiphon-2.onnx",
+            "play-take",
+            "play-take AI_generated-20261125-101500.mid",
+            "stop-take",
             "style folk song",
             "learn patience:0.5..3",
             "forget cc74@1",
@@ -203,7 +226,8 @@ mod tests {
             ("hand-ovr", "hand-over"),
             ("patience", "needs a value"),
             ("patience -3", "from 0 to 10"),
-            ("model none", "counted from 1"),
+            ("model ../secret.onnx", "without a folder"),
+            ("model 300", "counted from 1"),
             ("model 0", "counted from 1"),
             ("", "nearest"),
         ] {

@@ -33,6 +33,8 @@ pub enum Cue {
     Controllers(Vec<Vec<Assignment>>),
     /// A model has been loaded and waits to take over.
     ModelLoaded,
+    /// A take has been read and waits to be played back.
+    TakeRead,
     /// The session ends.
     Stop,
 }

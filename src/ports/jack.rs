@@ -28,6 +28,7 @@ use crate::conductor::LEAD;
 use crate::control::Claims;
 use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
+use crate::playback::Tape;
 use crate::player::{self, Owed, Player, PlayerCommand};
 use crate::status::Status;
 use crate::sysex::{Cut, Piece, Slicer};
@@ -100,6 +101,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         latency: offset,
         routing: wiring.routing,
         thru: Thru::default(),
+        tape: Tape::default(),
         controls: wiring.controls,
         commands,
         heard,
@@ -284,6 +286,8 @@ struct Process {
     latency: Offset,
     routing: Arc<Routing>,
     thru: Thru,
+    /// A take that is played back.
+    tape: Tape,
     controls: Arc<Claims>,
     commands: Consumer<PlayerCommand>,
     heard: Producer<TimedMessage>,
@@ -350,6 +354,7 @@ impl Process {
         let commands = std::iter::from_fn(|| self.commands.pop().ok());
         for command in commands.chain(silence) {
             self.player.command(command, music, |time, message| out.send(time, message));
+            self.tape.command(command, |message| out.pass_own(music, message));
             match command {
                 PlayerCommand::Panic => self.thru.release(|message| out.pass(music, message)),
                 // From a file; what ports hear is passed on below.
@@ -362,6 +367,7 @@ impl Process {
         let mut ears = Ears {
             player: &mut self.player,
             thru: &mut self.thru,
+            tape: &mut self.tape,
             held: &mut self.held,
             heard: &mut self.heard,
             slicer: &mut self.slicer,
@@ -386,11 +392,14 @@ impl Process {
         if self.stopping.load(Relaxed) || self.broken {
             self.player.release(music, |time, message| out.send(time, message));
             self.thru.release(|message| out.pass(music, message));
+            self.tape.stop(|message| out.pass_own(music, message));
             self.released.fetch_add(1, Relaxed);
         } else {
-            self.player.play(latency.musical(period.last_due()), |time, message| out.send(time, message));
+            let until = latency.musical(period.last_due());
+            self.player.play(until, |time, message| out.send(time, message));
+            self.tape.play(until, |time, message| out.pass_own(time, message));
         }
-        self.status.plan_refused.store(self.player.refused(), Relaxed);
+        self.status.plan_refused.store(self.player.refused() + self.tape.refused(), Relaxed);
         self.status.gated.store(self.player.gated(), Relaxed);
     }
 }
@@ -399,6 +408,7 @@ impl Process {
 struct Ears<'a> {
     player: &'a mut Player,
     thru: &'a mut Thru,
+    tape: &'a mut Tape,
     held: &'a mut Held,
     heard: &'a mut Producer<TimedMessage>,
     slicer: &'a mut Slicer,
@@ -433,8 +443,10 @@ impl Ears<'_> {
         if !self.controls.claims(message) {
             let now = out.latency.musical(time);
             self.player.play(now, |time, message| out.send(time, message));
+            self.tape.play(now, |time, message| out.pass_own(time, message));
             out.left = None;
             self.player.command(PlayerCommand::Human(timed), now, |time, message| out.send(time, message));
+            self.tape.command(PlayerCommand::Human(timed), |message| out.pass_own(now, message));
             if message.takes_the_turn() {
                 self.status.figures.human_struck();
                 out.left.into_iter().for_each(|left| self.status.figures.barge_in.add(left.since(time)));
@@ -497,6 +509,11 @@ impl Placer<'_> {
         if self.sent.push(Happening::Ai(TimedMessage { time, message })).is_err() {
             self.status.record_dropped.fetch_add(1, Relaxed);
         }
+    }
+
+    /// A take that is played back has this; it is not recorded again.
+    fn pass_own(&mut self, time: SessionTime, message: ShortMessage) {
+        self.place(time, message, Origin::Own);
     }
 
     /// The human played this; it is recorded as theirs.

@@ -15,6 +15,7 @@ use super::wire::{MidiOutput, Wire};
 use super::{PortError, Release, Silence, Wiring};
 use crate::echo::Origin;
 use crate::midi::{ShortMessage, TimedMessage};
+use crate::playback::Tape;
 use crate::player::{self, Player, PlayerCommand};
 use crate::status::Status;
 use crate::take::Happening;
@@ -124,6 +125,7 @@ impl PlayerThread {
             offset: earliest,
             player: Player::default(),
             thru: Thru::default(),
+            tape: Tape::default(),
             wires,
             throw_away,
         };
@@ -184,6 +186,8 @@ struct Performance {
     offset: Offset,
     player: Player,
     thru: Thru,
+    /// A take that is played back.
+    tape: Tape,
     wires: Wires,
     throw_away: Sender<Scrap>,
 }
@@ -216,6 +220,16 @@ impl Wires {
     fn send_at_once(&mut self, time: SessionTime, message: ShortMessage) {
         self.left = Some(self.write(message, Origin::Own, Wire::send_at_once));
         self.note_down(time, message);
+    }
+
+    /// Sends a message of a take that is played back; it is not recorded again.
+    fn replay(&mut self, message: ShortMessage) {
+        self.write(message, Origin::Own, Wire::send);
+    }
+
+    /// Sends at once what ends something of it.
+    fn end_replay(&mut self, message: ShortMessage) {
+        self.write(message, Origin::Own, Wire::send_at_once);
     }
 
     /// Passes on what the human played; it is recorded as theirs.
@@ -275,6 +289,7 @@ impl Performance {
         loop {
             let now = self.offset.musical(self.clock.now());
             self.player.play(now, |time, message| self.wires.send(time, message));
+            self.tape.play(now, |_, message| self.wires.replay(message));
             self.wires.catch_up();
             let order = self.next_order(orders);
             self.wires.status.figures.player_queue.saw(orders.len());
@@ -316,7 +331,8 @@ impl Performance {
     fn next_order(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
         let wires = &self.wires.wires;
         let retry_at = wires.iter().any(|wire| wire.owes()).then(|| Instant::now() + RETRY_AFTER);
-        let planned = self.player.next_due().map(|due| self.offset.leaves_at(due));
+        let planned = self.player.next_due().into_iter().chain(self.tape.next_due()).min();
+        let planned = planned.map(|due| self.offset.leaves_at(due));
         let due = planned.into_iter().chain(wires.iter().filter_map(|wire| wire.next_due())).min();
         match due.map(|due| self.clock.instant(due)).into_iter().chain(retry_at).min() {
             Some(wake) => orders.recv_deadline(wake),
@@ -356,6 +372,7 @@ impl Performance {
         let now = self.offset.musical(self.clock.now());
         self.wires.left = None;
         self.player.command(command, now, |time, message| self.wires.send_at_once(time, message));
+        self.tape.command(command, |message| self.wires.end_replay(message));
         match command {
             PlayerCommand::Human(timed) if timed.message.takes_the_turn() => {
                 let figures = &self.wires.status.figures;
@@ -371,8 +388,10 @@ impl Performance {
             PlayerCommand::Panic => self.thru.release(|message| self.wires.pass(message)),
             _ => {}
         }
-        (0..16).filter(|channel| !self.player.answers(*channel)).for_each(|channel| self.wires.silence(channel));
-        self.wires.status.plan_refused.store(self.player.refused(), Relaxed);
+        if !self.tape.plays() {
+            (0..16).filter(|channel| !self.player.answers(*channel)).for_each(|channel| self.wires.silence(channel));
+        }
+        self.wires.status.plan_refused.store(self.player.refused() + self.tape.refused(), Relaxed);
         self.wires.status.gated.store(self.player.gated(), Relaxed);
     }
 }
@@ -385,6 +404,7 @@ impl Drop for Performance {
         }
         let now = self.offset.musical(self.clock.now());
         self.player.release(now, |time, message| self.wires.send_at_once(time, message));
+        self.tape.stop(|message| self.wires.end_replay(message));
         (0..16).for_each(|channel| self.wires.silence(channel));
         self.thru.release(|message| self.wires.pass(message));
         self.wires.catch_up();

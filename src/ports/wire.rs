@@ -192,6 +192,8 @@ impl Wire {
         match message.event() {
             MidiEvent::NoteOff { channel, key } => self.sounding[usize::from(channel)] &= !(1 << key),
             MidiEvent::NoteOn { channel, key, .. } if sent => self.sounding[usize::from(channel)] |= 1 << key,
+            // Pedals of a take that is played back.
+            MidiEvent::Sustain { .. } | MidiEvent::Other => drop(self.passed.passes(message, true)),
             _ => {}
         }
         self.settle(message, sent);

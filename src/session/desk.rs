@@ -58,11 +58,19 @@ impl Desk {
             return;
         }
         match command {
-            PlayerCommand::Cancel { .. } | PlayerCommand::Panic => self.unsent = Some(command),
+            PlayerCommand::Cancel { .. } | PlayerCommand::Panic | PlayerCommand::EndReplay { .. } => {
+                self.unsent = Some(command);
+            }
             _ => {
                 self.status.plan_dropped.fetch_add(1, Relaxed);
             }
         }
+    }
+
+    /// Hands a command to the player if it has a place for it now; else it is to be offered again.
+    pub fn offer(&mut self, command: PlayerCommand) -> bool {
+        self.unsent.take_if(|cancel| self.player.send(*cancel));
+        self.unsent.is_none() && self.player.send(command)
     }
 
     /// Policy when full: nobody looks, so the newest is dropped; whoever begins to look sees what comes then.

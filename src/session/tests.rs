@@ -76,6 +76,7 @@ fn solo(take: PathBuf, stuck: &Stuck) -> LiveSession {
         controls: Vec::new(),
         take,
         splits: Splits::default(),
+        takes: Arc::new(|_| Err("there is no take".into())),
         session_file: None,
     };
     let library: Library<Hanging> = Arc::new(|_| Err("there is one model".into()));

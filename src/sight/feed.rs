@@ -1,5 +1,6 @@
 //! From the threads that play to everyone who watches.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -13,6 +14,9 @@ use super::{Sight, View};
 /// and is told how many.
 const BEHIND: usize = 8192;
 
+/// Notes that somebody who begins to watch is shown from before: more than a minute of dense playing, and their plan.
+const RECENT: usize = 1024;
+
 /// Hands every sight to all who watch. Its thread ends with the session.
 ///
 /// Thread: any, but never one that keeps time: it locks.
@@ -23,6 +27,8 @@ pub struct Feed {
 
 struct Shared {
     view: View,
+    /// The last sights of notes, at most [`RECENT`].
+    recent: VecDeque<Sight>,
     sights: broadcast::Sender<Sight>,
 }
 
@@ -30,6 +36,8 @@ struct Shared {
 pub struct Watcher {
     /// How things stood.
     pub view: View,
+    /// The last notes before, oldest first: played, planned, forgotten.
+    pub recent: Vec<Sight>,
     /// What has been seen since; also to be awaited.
     pub sights: broadcast::Receiver<Sight>,
 }
@@ -40,7 +48,13 @@ impl Feed {
     /// # Errors
     /// When no thread can be started.
     pub fn start(view: View, shown: Receiver<Sight>) -> std::io::Result<Self> {
-        let feed = Self { shared: Arc::new(Mutex::new(Shared { view, sights: broadcast::Sender::new(BEHIND) })) };
+        let feed = Self {
+            shared: Arc::new(Mutex::new(Shared {
+                view,
+                recent: VecDeque::with_capacity(RECENT),
+                sights: broadcast::Sender::new(BEHIND),
+            })),
+        };
         let passed_on = feed.clone();
         thread::Builder::new().name("feed".into()).spawn(move || {
             for sight in shown {
@@ -54,6 +68,12 @@ impl Feed {
     pub fn show(&self, sight: Sight) {
         let mut shared = self.lock();
         shared.view.take_in(&sight);
+        if sight.is_of_a_note() {
+            if shared.recent.len() == RECENT {
+                shared.recent.pop_front();
+            }
+            shared.recent.push_back(sight.clone());
+        }
         // Nobody watches: nothing is lost.
         let _ = shared.sights.send(sight);
     }
@@ -61,7 +81,11 @@ impl Feed {
     /// Begins to watch.
     pub fn watch(&self) -> Watcher {
         let shared = self.lock();
-        Watcher { view: shared.view.clone(), sights: shared.sights.subscribe() }
+        Watcher {
+            view: shared.view.clone(),
+            recent: shared.recent.iter().cloned().collect(),
+            sights: shared.sights.subscribe(),
+        }
     }
 
     /// How things stand now.
@@ -95,6 +119,7 @@ mod tests {
     use super::*;
     use crate::conductor::Turn;
     use crate::control::{Control, Controllers};
+    use crate::midi::TimedMessage;
     use crate::settings::{Mode, Settings};
     use crate::time::SessionTime;
 
@@ -106,18 +131,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_newcomer_knows_how_things_stand_and_sees_what_follows() {
-        let view = View {
+    fn view() -> View {
+        View {
             turn: Turn::Human,
             settings: Settings::default(),
             model: "first".into(),
             styles: vec!["any".into(), "folk".into()],
             controllers: Controllers::default(),
             ports: Arc::default(),
-        };
+            playing: None,
+        }
+    }
+
+    #[test]
+    fn a_newcomer_knows_how_things_stand_and_sees_what_follows() {
         let (show, shown) = crossbeam_channel::bounded(8);
-        let feed = Feed::start(view, shown).expect("a thread");
+        let feed = Feed::start(view(), shown).expect("a thread");
         let at = SessionTime::ZERO;
         let mode = Sight::Control { at, control: Control::parse("mode solo").expect("known") };
         show.send(mode).expect("listening");
@@ -135,5 +164,22 @@ mod tests {
         });
         assert_eq!(seen, Some(turn));
         assert_eq!(feed.view().turn, Turn::Ai);
+    }
+
+    #[test]
+    fn a_newcomer_is_shown_the_last_notes_and_no_more_than_that() {
+        let (_show, shown) = crossbeam_channel::bounded(1);
+        let feed = Feed::start(view(), shown).expect("a thread");
+        assert_eq!(feed.watch().recent, []);
+        let note = |ms| Sight::Human(TimedMessage::on(ms, 60));
+        feed.show(note(0));
+        feed.show(Sight::Turn { at: SessionTime::ZERO, turn: Turn::Ai });
+        feed.show(Sight::Ai(TimedMessage::off(1, 60)));
+        let mut watcher = feed.watch();
+        assert_eq!(watcher.recent, [note(0), Sight::Ai(TimedMessage::off(1, 60))]);
+        assert_eq!(watcher.next_now(), None, "no sight comes twice");
+        (0..5000).for_each(|ms| feed.show(note(ms)));
+        let recent = feed.watch().recent;
+        assert_eq!((recent.len(), recent.last()), (RECENT, Some(&note(4999))));
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Sight, View};
 use crate::control::{Controllers, MapChange};
 use crate::midi::{MidiEvent, TimedMessage};
+use crate::playback::Playing;
 use crate::settings::SETTINGS;
 use crate::time::SessionTime;
 
@@ -71,8 +72,21 @@ impl Sight {
             Self::Part { at, kept } => {
                 json!({ "event": "part", "at": seconds(*at), "kept": kept.display().to_string() })
             }
+            Self::Playback { at, playing } => {
+                let mut line = playing.as_ref().map_or_else(|| json!({ "take": null }), Playing::to_json);
+                line["event"] = json!("playback");
+                line["at"] = json!(seconds(*at));
+                line
+            }
             Self::Trouble(why) => json!({ "event": "trouble", "why": why }),
         }
+    }
+}
+
+impl Playing {
+    /// As one JSON object: `take`, its name, `begins`, when its first note sounds, and `seconds`, its length from there.
+    pub fn to_json(&self) -> Value {
+        json!({ "take": *self.name, "begins": seconds(self.begins), "seconds": self.length.as_seconds() })
     }
 }
 
@@ -85,14 +99,15 @@ impl Controllers {
 }
 
 impl View {
-    /// As one JSON object: `turn`, `model`, `styles`, `controllers`, `ports`, and `settings` by name, each as it is typed.
+    /// As one JSON object: `turn`, `model`, `styles`, `controllers`, `ports`, `playing`, the take that is played back, and `settings` by name, each as it is typed.
     pub fn to_json(&self) -> Value {
         let shown = SETTINGS
             .iter()
             .map(|setting| (setting.name.to_owned(), Value::from(setting.show(setting.value(&self.settings)))));
         json!({
             "turn": self.turn.name(), "model": self.model, "styles": self.styles,
-            "controllers": self.controllers.to_json(), "ports": *self.ports, "settings": shown.collect::<Map<_, _>>(),
+            "controllers": self.controllers.to_json(), "ports": *self.ports, "playing": self.playing.as_ref().map(Playing::to_json),
+            "settings": shown.collect::<Map<_, _>>(),
         })
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::conductor::Turn;
 use crate::control::{Control, Controllers};
 use crate::midi::TimedMessage;
+use crate::playback::Playing;
 use crate::player::PlannedNote;
 use crate::ports::Ports;
 use crate::time::SessionTime;
@@ -86,6 +87,24 @@ pub enum Sight {
         /// The file of the part that has ended.
         kept: PathBuf,
     },
+    /// A take is played back from now on, or none any more.
+    Playback {
+        /// When that was decided.
+        at: SessionTime,
+        /// The take.
+        playing: Option<Playing>,
+    },
     /// Something did not work; the music goes on.
     Trouble(String),
+}
+
+impl Sight {
+    /// Whether it is about a key that moves or will move: what a piano roll draws.
+    pub fn is_of_a_note(&self) -> bool {
+        match self {
+            Self::Human(timed) | Self::Ai(timed) => timed.message.moves_a_key(),
+            Self::Planned { .. } | Self::Forgotten { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Sight;
 use crate::conductor::Turn;
 use crate::control::{Control, Controllers};
+use crate::playback::Playing;
 use crate::ports::Ports;
 use crate::settings::Settings;
 
@@ -23,6 +24,8 @@ pub struct View {
     pub controllers: Controllers,
     /// The ports that are wanted, and those that there are.
     pub ports: Arc<Ports>,
+    /// The take that is played back.
+    pub playing: Option<Playing>,
 }
 
 impl View {
@@ -43,6 +46,7 @@ impl View {
             Sight::Controllers(controllers) => {
                 self.controllers = Controllers { change: None, ..controllers.clone() };
             }
+            Sight::Playback { playing, .. } => self.playing.clone_from(playing),
             Sight::Ports { ports, .. } => self.ports = Arc::clone(ports),
             _ => {}
         }

@@ -58,7 +58,12 @@ fn free_port() -> String {
 }
 
 fn begin(folder: &Path, port: &str, backend: &str) -> Daemon {
-    let mut daemon = Daemon::start(folder, &["--backend", backend, "--mode", "listen", "--http", port, "--json"]);
+    begin_with(folder, port, backend, &[])
+}
+
+fn begin_with(folder: &Path, port: &str, backend: &str, more: &[&str]) -> Daemon {
+    let common = ["--backend", backend, "--mode", "listen", "--http", port, "--json"];
+    let mut daemon = Daemon::start(folder, &[&common[..], more].concat());
     daemon.wait_until_ready(PATIENCE);
     daemon
 }
@@ -149,6 +154,17 @@ fn a_note_played_through_jack_appears_on_the_page() {
         let counted = format!("document.getElementById('counts').textContent.startsWith('{heard} of yours')");
         browser.wait_until("every note that was heard is counted", &counted);
         photograph(&browser, "flood.png");
+
+        // A key that is held when somebody opens the page.
+        pianist.play(vec![(0, [0x90, 76, 127])]);
+        let held = format!(
+            "document.getElementById('counts').textContent.startsWith('{} of yours')",
+            heard.as_u64().unwrap_or(0) + 1
+        );
+        browser.wait_until("the key is heard", &held);
+        let newcomer = browse(&port);
+        newcomer.becomes(1280, 900);
+        newcomer.wait_until("whoever comes late sees what sounds", &painted("human"));
     });
 }
 
@@ -193,6 +209,66 @@ fn a_slider_moves_a_setting_and_the_page_comes_back_after_a_restart() {
 }
 
 #[test]
+fn takes_are_played_back_and_knobs_learnt_from_the_page() {
+    let name = "takes_are_played_back_and_knobs_learnt_from_the_page";
+    if !can_browse(name) {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let song = Path::new(env!("CARGO_MANIFEST_DIR")).join("mid_songs");
+    let song = antiphon::song_folder::midi_files(&song).into_iter().next().expect("songs are bundled");
+    std::fs::copy(song, folder.path().join("AI_generated-20260101-120000.mid")).expect("copied");
+    // Nobody plays: a file without a note is the human.
+    let silence = folder.path().join("silence.mid");
+    std::fs::write(&silence, antiphon::take::Take::default().to_midi().expect("short")).expect("written");
+    let port = free_port();
+    let silence = ["--input", silence.to_str().expect("text"), "--seconds", "600"];
+    let mut daemon = begin_with(folder.path(), &port, "none", &silence);
+    let browser = browse(&port);
+    let press = |label: &str| {
+        let found = format!("[...document.querySelectorAll('button')].find((b) => b.ariaLabel === '{label}')");
+        browser.wait_until(label, &found);
+        browser.run(&format!("{found}.click()"));
+    };
+    let plays = "document.getElementById('turn').textContent === 'A take plays'";
+    press("Play AI_generated-20260101-120000.mid back");
+    browser.wait_until("it plays", plays);
+    browser.wait_until("how far it is", "document.getElementById('played').value > 0");
+    browser.wait_until(
+        "which it is",
+        "document.getElementById('playing').textContent.startsWith('Playing AI_generated-2026')",
+    );
+    photograph(&browser, "take.png");
+    press("Stop AI_generated-20260101-120000.mid");
+    browser.wait_until("it has stopped", "document.getElementById('played').hidden");
+    browser.press("b");
+    wait_until_said(&mut daemon, r#""control":"play-take""#);
+    browser.wait_until("one plays", plays);
+    browser.press("b");
+    wait_until_said(&mut daemon, r#""control":"stop-take""#);
+
+    browser.run("document.querySelectorAll('details').forEach((group) => { group.open = true; });");
+    press("Learn a knob for temperature");
+    let waits = "!document.getElementById('learning').hidden && document.getElementById('learning').textContent.includes('temperature')";
+    browser.wait_until("it waits for the knob", waits);
+    photograph(&browser, "learning.png");
+    browser.run("document.getElementById('stop-learning').click()");
+    browser.wait_until("it waits no more", "document.getElementById('learning').hidden");
+    browser.wait_until(
+        "the model that plays is chosen",
+        "document.getElementById('model').selectedOptions[0]?.textContent === 'antiphon.onnx'",
+    );
+    let learnable = browser.run("return [...document.getElementById('meaning').options].map((o) => o.value)");
+    for word in ["hand-over", "play-take", "stop-take", "temperature"] {
+        assert!(
+            learnable.as_array().expect("a list").contains(&serde_json::json!(word)),
+            "{word} is not in {learnable}"
+        );
+    }
+}
+
+#[test]
 fn the_page_fits_a_phone_and_every_control_is_reached_by_keyboard() {
     let name = "the_page_fits_a_phone_and_every_control_is_reached_by_keyboard";
     if !can_browse(name) {
@@ -217,8 +293,7 @@ fn the_page_fits_a_phone_and_every_control_is_reached_by_keyboard() {
             assert_eq!(faint, serde_json::json!([]), "these are hard to read in the {scheme} scheme");
         }
     }
-    let controls =
-        "[...document.querySelectorAll('button, input, select, summary, a[href]')].filter((e) => !e.disabled)";
+    let controls = "[...document.querySelectorAll('button, input, select, summary, a[href]')].filter((e) => !e.disabled && e.getClientRects().length)";
     let all = browser.run(&format!("return {controls}.length")).as_u64().expect("a count");
     assert!(all > 40, "{all} controls are too few");
     let unnamed = browser.run(&format!(

@@ -11,6 +11,7 @@ mod panic;
 #[path = "../jack/pianist.rs"]
 mod pianist;
 mod recording;
+mod replaying;
 #[path = "../jack/server.rs"]
 mod server;
 

@@ -28,6 +28,7 @@ use antiphon::figures::Figures;
 use antiphon::midi::{ShortMessage, TimedMessage};
 use antiphon::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile, NoteModel as _};
 use antiphon::note::Note;
+use antiphon::playback::Tape;
 use antiphon::player::{Manners, PlannedNote, Player, PlayerCommand, Yielding};
 use antiphon::ports::{Attachments, Backend, InputSink};
 use antiphon::recorder::Splits;
@@ -119,6 +120,27 @@ fn the_player_takes_no_memory_whatever_it_is_told() {
 }
 
 #[test]
+fn a_take_that_is_played_back_takes_no_memory_however_dense_it_is() {
+    let mut tape = Tape::default();
+    let mut sent = 0;
+    let calls = calls_during(|| {
+        for us in 0..20_000 {
+            let key = u8::try_from(us % 120).expect("below 128");
+            let message = if us % 3 == 0 { ShortMessage::note_off(0, key) } else { ShortMessage::note_on(0, key, 70) };
+            let timed = TimedMessage { time: SessionTime::from_micros(us + 3_000), message };
+            let reel = 1 + u32::try_from(us / 10_000).expect("small");
+            tape.command(PlayerCommand::Replay { reel, timed }, |_| sent += 1);
+            tape.play(SessionTime::from_micros(us), |_, _| sent += 1);
+            if us % 10_000 == 9_999 {
+                tape.command(PlayerCommand::EndReplay { reel }, |_| sent += 1);
+            }
+        }
+    });
+    assert!(sent > 1_000 && tape.refused() > 0, "{sent} messages, {} refused", tape.refused());
+    assert_eq!(calls, 0);
+}
+
+#[test]
 fn what_comes_in_takes_no_memory_even_when_nobody_takes_it() {
     let (sender, receiver) = crossbeam_channel::bounded(64);
     let status = Arc::new(Status::default());
@@ -186,6 +208,7 @@ fn session(backend: Backend, take: PathBuf) -> LiveSession {
         controls: Vec::new(),
         take,
         splits: Splits::default(),
+        takes: Arc::new(|_| Err("no take".into())),
         session_file: Some(header),
     };
     LiveSession::start(settings, Clock::new(), ensemble, Arc::new(|_| Err("no other model".into()))).expect("it starts")

@@ -1,11 +1,11 @@
 //! What a jam begins with: settings, the session file's header, the models, a file that plays the human.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::commands::flags::JamFlags;
-use crate::commands::model::{Loaded, load, seed};
+use crate::commands::model::{Loaded, TRAINED, load, seed};
 use crate::commands::{Exit, Failure};
 use crate::ensemble::Opening;
 use crate::midi::{ShortMessage, TimedMessage};
@@ -14,6 +14,7 @@ use crate::model::{LstmModel, NoteModel as _};
 use crate::session::Library;
 use crate::session_file::Header;
 use crate::settings::Settings;
+use crate::shelf::ModelChoice;
 use crate::sysex::SysEx;
 use crate::time::{SessionDuration, SessionTime};
 
@@ -29,18 +30,17 @@ pub(super) fn header(flags: &JamFlags, settings: Settings, loaded: &Loaded) -> H
     Header::new(&loaded.engine, loaded.model.origin(), &opening)
 }
 
-/// The models that can be chosen while it plays: the first is the one that it begins with. None is the usual one.
+/// The models that can be chosen while it plays: the first is the one that it begins with.
 #[derive(Clone)]
-pub(super) struct Models(Arc<Mutex<Vec<Option<PathBuf>>>>);
+pub(super) struct Models(Arc<Mutex<ModelChoice>>);
 
 impl Models {
     pub(super) fn named(flags: &JamFlags) -> Self {
         Self(Arc::new(Mutex::new(Self::of(flags))))
     }
 
-    fn of(flags: &JamFlags) -> Vec<Option<PathBuf>> {
-        let first = std::iter::once(flags.playing.model.clone());
-        first.chain(flags.more_model.iter().cloned().map(Some)).collect()
+    fn of(flags: &JamFlags) -> ModelChoice {
+        ModelChoice::new(flags.playing.model.clone(), flags.more_model.clone(), Path::new(TRAINED))
     }
 
     /// Has those of other flags from now on; false when they are the same.
@@ -52,25 +52,27 @@ impl Models {
         changed
     }
 
-    /// How many there are.
+    /// How many were named.
     pub(super) fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().count()
+    }
+
+    /// Those that can be chosen now.
+    pub(super) fn now(&self) -> ModelChoice {
+        self.lock().clone()
     }
 
     /// Where the session takes them from.
     pub(super) fn library(&self, flags: &JamFlags) -> Library<LstmModel> {
         let (models, engine) = (self.clone(), flags.playing.engine.clone());
-        Arc::new(move |number| {
-            let index = usize::from(number).checked_sub(1);
-            let Some(model) = index.and_then(|index| models.lock().get(index).cloned()) else {
-                return Err(format!("there is no model {number}; {} of them were named", models.count()));
-            };
+        Arc::new(move |wish| {
+            let model = models.now().find(wish)?;
             load(model.as_deref(), &engine).map(|loaded| loaded.model).map_err(|failure| failure.sentence)
         })
     }
 
     /// The list is whole between any two calls.
-    fn lock(&self) -> MutexGuard<'_, Vec<Option<PathBuf>>> {
+    fn lock(&self) -> MutexGuard<'_, ModelChoice> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,9 +29,9 @@ pub(super) struct Reloading<'a> {
     effective: Effective,
     from: Vec<String>,
     to: Vec<Destination>,
-    /// Number of the model that plays, and of the one that was asked for last.
-    playing: u8,
-    asked: u8,
+    /// How the model that plays was asked for, and the one that was asked for last.
+    playing: Control,
+    asked: Control,
     /// The style that the model shall have which is being loaded.
     style: Option<Control>,
     /// What was learnt and stands in no file.
@@ -53,8 +53,8 @@ impl<'a> Reloading<'a> {
             effective,
             from: flags.connect_from.clone(),
             to: flags.connect_to.clone(),
-            playing: 1,
-            asked: 1,
+            playing: Control::Model(1),
+            asked: Control::Model(1),
             style: None,
             unkept: Vec::new(),
         }
@@ -63,9 +63,11 @@ impl<'a> Reloading<'a> {
     /// Follows which model plays.
     pub(super) fn sees(&mut self, sight: &Sight, controller: &Controller) {
         match sight {
-            Sight::Control { control: Control::Model(number), .. } => self.asked = *number,
+            Sight::Control { control: asked @ (Control::Model(_) | Control::ModelNamed(_)), .. } => {
+                self.asked = asked.clone();
+            }
             Sight::Model { .. } => {
-                self.playing = self.asked;
+                self.playing = self.asked.clone();
                 self.style.take().into_iter().for_each(|style| controller.ask(style));
             }
             _ => {}
@@ -105,7 +107,10 @@ impl<'a> Reloading<'a> {
         // Whether it knows a style is the new model's to say.
         let style = settings.iter().position(is_style).filter(|_| other_models);
         self.style = style.map(|place| settings.remove(place));
-        let playing = if usize::from(self.playing) <= self.models.count() { self.playing } else { 1 };
+        let playing = match self.playing {
+            Control::Model(number) if usize::from(number) > self.models.count() => Control::Model(1),
+            ref playing => playing.clone(),
+        };
 
         let layers: Vec<Vec<Assignment>> = std::iter::once(self.unkept.clone()).chain(config.map(&flags.map)).collect();
         let stands = ControlMap::new(layers.clone()).controllers(None).map;
@@ -159,8 +164,8 @@ pub(super) struct Changes {
     attach_from: Vec<String>,
     attach_to: Vec<Destination>,
     other_models: bool,
-    /// The number of the model that is read anew.
-    model: u8,
+    /// Asks for the model that is read anew.
+    model: Control,
     restart: Vec<String>,
 }
 
@@ -175,7 +180,7 @@ impl Changes {
         self.detach.iter().for_each(|(direction, name)| cables.detach(*direction, name));
         self.attach_from.iter().for_each(|name| cables.attach_from(name));
         self.attach_to.iter().for_each(|to| cables.attach_to(to.clone()));
-        controller.ask(Control::Model(self.model));
+        controller.ask(self.model.clone());
     }
 
     /// What has changed but counts only after a restart, in one sentence.
@@ -203,6 +208,6 @@ impl fmt::Display for Changes {
         } else {
             write!(f, " ({})", changes.join(", "))?;
         }
-        write!(f, ", and model {}", self.model)
+        write!(f, ", and {}", self.model)
     }
 }

@@ -108,7 +108,8 @@ fn is_this_machine(host: &str) -> bool {
 /// Lets a request through or refuses it. The page's own files hold no secret, so that a browser can load them by the
 /// links inside the page.
 pub(super) async fn check(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    let open = matches!(request.uri().path(), "/page.css" | "/page.js" | "/roll.js" | "/rig.js" | "/icon.svg");
+    let open =
+        matches!(request.uri().path(), "/page.css" | "/page.js" | "/roll.js" | "/rig.js" | "/takes.js" | "/icon.svg");
     match access.refusal(&request) {
         Some((status, why)) if !open || status == StatusCode::FORBIDDEN => (status, format!("{why}\n")).into_response(),
         _ => next.run(request).await,

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Desk;
-use crate::control::{Control, ControlError};
+use crate::control::{Control, ControlError, WORDS};
 use crate::figures::Report;
 use crate::ports::Direction;
 use crate::settings::{SETTINGS, Setting, SettingError, Values};
+use crate::shelf::ModelChoice;
 use crate::time::SessionTime;
 
 /// Seconds since the session began.
@@ -34,6 +35,21 @@ pub(super) fn how_things_stand(desk: &Desk) -> Value {
 
 pub(super) async fn state(State(desk): State<Desk>) -> Json<Value> {
     Json(how_things_stand(&desk))
+}
+
+/// What can be asked for by one word.
+pub(super) async fn actions() -> Json<Value> {
+    Json(WORDS.iter().map(|(name, about, _)| json!({ "name": name, "about": about })).collect())
+}
+
+/// The models that can be chosen, with the line that chooses each.
+pub(super) async fn models(State(desk): State<Desk>) -> Json<Value> {
+    let playing = desk.feed.view().model;
+    let described = (desk.models)().list().into_iter().map(|offered| {
+        let is_playing = ModelChoice::is_playing(&offered, &playing);
+        json!({ "name": offered.name, "control": offered.control, "playing": is_playing })
+    });
+    Json(described.collect())
 }
 
 /// Every setting with what it takes and what it is now.

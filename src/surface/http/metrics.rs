@@ -35,6 +35,8 @@ fn text(status: &Status) -> String {
     );
     let answers = f64::from(u8::from(status.turn() != Turn::Human));
     family("answering", "gauge", "1 while Antiphon plays.", &[("", answers)]);
+    let replaying = f64::from(u8::from(status.replaying.load(Relaxed)));
+    family("playing_back", "gauge", "1 while a take is played back.", &[("", replaying)]);
     family(
         "answer_notes_total",
         "counter",

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::ports::Cables;
 use crate::session::Controller;
+use crate::shelf::ModelChoice;
 use crate::sight::Feed;
 use crate::status::Status;
 use crate::time::Clock;
@@ -46,6 +47,25 @@ pub struct Desk {
     pub own_ports: [Option<String>; 2],
     /// The other ports, and a way to attach them.
     pub cables: Cables,
+    /// The models that can be chosen now.
+    pub models: Arc<dyn Fn() -> ModelChoice + Send + Sync>,
+}
+
+/// Listens on `address` or, where that port is taken, on the first free one of the `others` behind it; port 0 takes any
+/// that is free.
+///
+/// # Errors
+/// When none of them can be listened on.
+pub fn listen(address: SocketAddr, others: u16) -> io::Result<TcpListener> {
+    let ports = (0..=others).map_while(|step| address.port().checked_add(step));
+    let mut refusal = None;
+    for port in ports {
+        match TcpListener::bind(SocketAddr::new(address.ip(), port)) {
+            Err(why) if why.kind() == io::ErrorKind::AddrInUse => refusal = Some(why),
+            other => return other,
+        }
+    }
+    Err(refusal.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 /// The running server. Dropping it ends it, and cuts its connections.
@@ -57,12 +77,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address`; port 0 takes any that is free.
+    /// Serves whoever comes to `listener`.
     ///
     /// # Errors
-    /// When the address cannot be listened on, or there is no thread.
-    pub fn start(address: SocketAddr, access: Access, desk: Desk) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+    /// When the listener is none any more, or there is no thread.
+    pub fn start(listener: TcpListener, access: Access, desk: Desk) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -95,6 +114,7 @@ fn router(access: Arc<Access>, desk: Desk) -> Router {
         .route("/page.css", get(async || file("text/css; charset=utf-8", include_str!("page/page.css"))))
         .route("/page.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/page.js"))))
         .route("/roll.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/roll.js"))))
+        .route("/takes.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/takes.js"))))
         .route("/rig.js", get(async || file("text/javascript; charset=utf-8", include_str!("page/rig.js"))))
         .route("/icon.svg", get(async || file("image/svg+xml", include_str!("page/icon.svg"))))
         .route("/ws", get(socket::open))
@@ -107,6 +127,9 @@ fn router(access: Arc<Access>, desk: Desk) -> Router {
         .route("/api/ports/attach", post(api::attach))
         .route("/api/ports/detach", post(api::detach))
         .route("/api/figures", get(api::figures))
+        .route("/api/actions", get(api::actions))
+        .route("/api/models", get(api::models))
+        .route("/api/playback", get(takes::playing).post(takes::play).delete(takes::stop))
         .route("/api/takes", get(takes::list))
         .route("/api/takes/{name}", get(takes::download).delete(takes::delete))
         .layer(axum::middleware::from_fn_with_state(access, access::check))
@@ -117,4 +140,18 @@ fn router(access: Arc<Access>, desk: Desk) -> Router {
 fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     let policy = "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, policy)], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_port_is_taken_the_next_free_one_is_had_if_others_will_do() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = taken.local_addr().expect("an address");
+        assert_eq!(listen(address, 0).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+        let next = listen(address, 100).expect("one of a hundred is free");
+        assert!(next.local_addr().expect("an address").port() > address.port());
+    }
 }

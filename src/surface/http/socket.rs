@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Desk, api};
 use crate::figures::Report;
-use crate::sight::Watcher;
+use crate::sight::{Sight, Watcher};
 
 /// Least time between two messages.
 const FRAME: Duration = Duration::from_micros(16_667);
@@ -33,6 +33,7 @@ async fn watch(mut socket: WebSocket, desk: Desk) {
     let mut watcher = desk.feed.watch();
     let mut state = api::how_things_stand(&desk);
     state["event"] = json!("state");
+    state["recent"] = std::mem::take(&mut watcher.recent).iter().map(Sight::to_json).collect();
     if !tell(&mut socket, &state).await {
         return;
     }

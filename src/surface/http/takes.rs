@@ -1,54 +1,72 @@
-//! The takes in the folder that is recorded to: listed, fetched, deleted. The one being recorded is left alone.
+//! The takes in the folder that is recorded to: listed, fetched, played back, deleted. The one being recorded is not
+//! deleted.
 
 use std::fs;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Desk;
+use crate::control::Control;
 use crate::midi_file::read_notes;
+use crate::playback::Playing;
 use crate::session_file::beside;
-use crate::song_folder::{entries, is_midi, name};
+use crate::song_folder::name;
+use crate::takes;
 
 /// Most takes that are listed, newest first.
 const LISTED: usize = 200;
 
-/// The takes: the one that is recorded, and what lies beside it under its name with a time behind.
-fn takes(current: &FilePath) -> Vec<PathBuf> {
-    let folder = current.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(FilePath::new("."));
-    let stem = current.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut takes = entries(folder).unwrap_or_default();
-    takes.retain(|path| is_midi(path) && name(path).starts_with(&stem) && path.is_file());
-    takes
-}
-
 pub(super) async fn list(State(desk): State<Desk>) -> Json<Value> {
-    let mut takes: Vec<(std::time::SystemTime, PathBuf)> = takes(&desk.take)
-        .into_iter()
-        .filter_map(|path| Some((fs::metadata(&path).and_then(|data| data.modified()).ok()?, path)))
-        .collect();
-    takes.sort();
-    let described = takes.iter().rev().take(LISTED).map(|(modified, path)| {
-        let notes = read_notes(path).unwrap_or_default();
+    let described = takes::list(&desk.take).into_iter().take(LISTED).map(|take| {
+        let notes = read_notes(&take.path).unwrap_or_default();
         let end = notes.iter().map(|note| (note.onset + note.duration).as_micros()).max().unwrap_or(0);
-        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = take.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         json!({
-            "name": name(path), "bytes": fs::metadata(path).map_or(0, |data| data.len()), "notes": notes.len(),
-            "milliseconds": end / 1000, "modified": since.as_secs(), "recording": name(path) == name(&desk.take),
+            "name": name(&take.path), "bytes": fs::metadata(&take.path).map_or(0, |data| data.len()),
+            "notes": notes.len(), "milliseconds": end / 1000, "modified": since.as_secs(),
+            "recording": name(&take.path) == name(&desk.take),
         })
     });
     Json(described.collect())
 }
 
-/// The take of that name: only what is listed, so that no name leads out of the folder.
 fn find(desk: &Desk, wanted: &str) -> Result<PathBuf, (StatusCode, String)> {
-    let found = takes(&desk.take).into_iter().find(|path| name(path) == wanted);
-    found.ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no take {wanted:?}\n")))
+    takes::find(&desk.take, wanted).ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no take {wanted:?}\n")))
+}
+
+/// What is played back: its name, when it began and how long it is; or null.
+pub(super) async fn playing(State(desk): State<Desk>) -> Json<Value> {
+    Json(desk.feed.view().playing.as_ref().map_or(Value::Null, Playing::to_json))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    take: Option<String>,
+}
+
+/// Plays a take back through the output, the newest one where none is named.
+pub(super) async fn play(
+    State(desk): State<Desk>,
+    Json(Wanted { take }): Json<Wanted>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    if let Some(take) = &take {
+        find(&desk, take)?;
+    }
+    desk.controller.ask(Control::PlayTake(take.map(Into::into)));
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Plays no take back any more.
+pub(super) async fn stop(State(desk): State<Desk>) -> StatusCode {
+    desk.controller.ask(Control::StopTake);
+    StatusCode::ACCEPTED
 }
 
 pub(super) async fn download(

@@ -293,6 +293,7 @@ mod tests {
                 styles: vec!["any".into(), "folk".into()],
                 controllers: crate::control::Controllers::default(),
                 ports: Arc::default(),
+                playing: None,
             };
             let exchange = Exchange::new(vec![], view, Arc::default(), Arc::clone(&counts), now);
             Self { exchange, counts, now, deeds: Vec::new() }

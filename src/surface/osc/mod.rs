@@ -65,7 +65,7 @@ impl Osc {
         let counts = Arc::<Counts>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
-        let Watcher { view, sights } = feed.watch();
+        let Watcher { view, sights, .. } = feed.watch();
         let exchange = Exchange::new(settings.to.clone(), view.clone(), status, Arc::clone(&counts), Instant::now());
         let mut stand = Stand { exchange, sockets, feed, controller, counts: Arc::clone(&counts), deeds: Vec::new() };
         let run = move || {
@@ -150,7 +150,7 @@ impl Stand {
                 sight = sights.recv() => match sight {
                     Ok(sight) => self.exchange.show(&sight, Instant::now(), &mut self.deeds),
                     Err(RecvError::Lagged(_)) => {
-                        let Watcher { view, sights: anew } = self.feed.watch();
+                        let Watcher { view, sights: anew, .. } = self.feed.watch();
                         sights = anew;
                         self.exchange.tell_state(view, Instant::now(), &mut self.deeds);
                     }

@@ -29,6 +29,7 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("music-again", "s ...", "these MIDI messages mean nothing any more"),
     ("port", "s", "a port that is wanted by name has come or gone, in a sentence"),
     ("part", "s", "a part of the take has ended: its file; what is played now goes into another"),
+    ("playback", "s", "the take that is played back from now on; empty: none any more"),
     ("trouble", "s", "something did not work; the music goes on"),
     ("figures/...", "i", "one count or time of how well time is kept, as an answer to get/figures"),
     ("subscribed", "i", "you are subscribed for so many seconds"),
@@ -152,6 +153,9 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
         }
         Sight::Ports { news, .. } => news.iter().map(|news| message("port", vec![text(news)])).collect(),
         Sight::Part { kept, .. } => vec![message("part", vec![text(&kept.to_string_lossy())])],
+        Sight::Playback { playing, .. } => {
+            vec![message("playback", vec![text(playing.as_ref().map_or("", |playing| &*playing.name))])]
+        }
         Sight::Trouble(why) => vec![message("trouble", vec![text(why)])],
     }
 }
@@ -197,6 +201,7 @@ mod tests {
             styles: vec!["any".into(), "folk".into()],
             controllers: crate::control::Controllers::default(),
             ports: std::sync::Arc::default(),
+            playing: None,
         }
     }
 

@@ -1,6 +1,7 @@
 // The page: keeps the connection, shows how things stand, asks for what is wanted.
 import { Cables, Knobs, make } from "./rig.js";
 import { Roll } from "./roll.js";
+import { Takes } from "./takes.js";
 
 const find = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token");
@@ -38,6 +39,7 @@ async function ask(method, path, body) {
 const control = (line) => ask("POST", "api/control", { control: line });
 const cables = new Cables(ask);
 const knobs = new Knobs(control);
+const takes = new Takes(ask, withToken);
 
 // --- settings ---
 const settings = new Map();
@@ -86,11 +88,12 @@ function settingRow(described) {
   }
   row.reset = make("button", { className: "small", type: "button", textContent: "Reset", ariaLabel: `Reset ${row.key} to ${row.fallback}` });
   row.reset.addEventListener("click", () => ask("POST", `api/settings/${row.key}`, { value: row.fallback }));
+  const learn = knobs.learner(row.key);
   row.name = make("span", { textContent: row.key.replaceAll("-", " ") });
   const about = make("p", { id: `${id}-about`, textContent: described.about });
   row.input.setAttribute("aria-describedby", about.id);
   settings.set(row.key, row);
-  return make("div", { className: "setting" }, make("label", { htmlFor: id }, row.name, row.output), row.input, row.reset, about);
+  return make("div", { className: "setting" }, make("label", { htmlFor: id }, row.name, row.output), row.input, row.reset, learn, about);
 }
 
 async function buildSettings() {
@@ -107,7 +110,7 @@ async function buildSettings() {
     return group;
   }));
   for (const { name, value } of described) showValue(name, value);
-  knobs.offer(described.map(({ name }) => name));
+  knobs.offer(described.map(({ name }) => name), [...actions.keys()]);
 }
 
 // --- meters ---
@@ -130,61 +133,73 @@ function showFigures({ figures, losses }) {
   find("meters").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", {}, value)]));
 }
 
-// --- takes ---
-async function listTakes() {
-  const answer = await ask("GET", "api/takes");
+// --- actions and models ---
+const actions = new Map();
+const KEYS = { h: "hand-over", t: "take-back", p: "panic", s: "split-take" };
+
+async function buildActions() {
+  const answer = await ask("GET", "api/actions");
   if (!answer) return;
-  const takes = await answer.json();
-  find("takes").replaceChildren(...takes.map((take) => {
-    const length = Math.round(take.milliseconds / 1000);
-    const about = `${take.notes} notes, ${Math.floor(length / 60)}:${String(length % 60).padStart(2, "0")}, ${new Date(take.modified * 1000).toLocaleString()}`;
-    const path = `api/takes/${encodeURIComponent(take.name)}`;
-    const link = make("a", { href: withToken(path), textContent: take.name });
-    const item = make("li", {}, make("span", {}, link, make("small", { textContent: take.recording ? `${about}, being recorded` : about })));
-    if (!take.recording) {
-      const remove = make("button", { className: "small danger", type: "button", textContent: "Delete", ariaLabel: `Delete ${take.name}` });
-      remove.addEventListener("click", async () => {
-        if (confirm(`Delete ${take.name}? It cannot be brought back.`) && await ask("DELETE", path)) listTakes();
-      });
-      item.append(remove);
-    }
-    return item;
-  }));
+  actions.clear();
+  for (const { name, about } of await answer.json()) actions.set(name, about);
+  for (const button of document.querySelectorAll("#actions [data-control]")) button.title = actions.get(button.dataset.control) ?? "";
 }
+
+async function buildModels() {
+  const answer = await ask("GET", "api/models");
+  if (!answer) return;
+  const models = await answer.json(), playing = models.find((model) => model.playing);
+  find("model").replaceChildren(...models.map(({ name, control: value }) => make("option", { value, textContent: name })));
+  if (playing) find("model").value = playing.control; else find("model").selectedIndex = -1;
+}
+find("model").addEventListener("change", () => control(find("model").value));
 
 // --- what happens ---
 function showTurn(turn) {
   document.body.dataset.turn = turn;
-  find("turn").textContent = TURNS[turn] ?? turn;
+  find("turn").textContent = takes.playing ? "A take plays" : TURNS[turn] ?? turn;
 }
 
 function showState(state) {
   roll.forget();
   roll.tellTime(state.now);
+  state.recent.forEach(draw);
   styles = state.styles;
   Object.assign(notes, state.notes);
+  takes.show(state.playing);
   showTurn(state.turn);
   const rows = [["Listens on", state.own_ports.listening ?? "no port"], ["Answers on", state.own_ports.answering ?? "no port"], ["Model", state.model], ["Recording to", state.take]];
   cables.show(state.ports);
   knobs.show(state.controllers);
   find("own").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
-  buildSettings();
-  listTakes();
+  buildActions().then(buildSettings);
+  buildModels();
+  takes.list();
 }
 
-function show(sight) {
+function draw(sight) {
   switch (sight.event) {
-    case "human_on": roll.on("human", sight); notes.human += 1; break;
+    case "human_on": roll.on("human", sight); break;
     case "human_off": roll.off("human", sight); break;
-    case "ai_on": roll.on("ai", sight); notes.ai += 1; break;
+    case "ai_on": roll.on("ai", sight); break;
     case "ai_off": roll.off("ai", sight); break;
     case "planned": roll.plan(sight); break;
     case "forgotten": roll.drop(sight); break;
+  }
+}
+
+function show(sight) {
+  draw(sight);
+  switch (sight.event) {
+    case "human_on": notes.human += 1; break;
+    case "ai_on": notes.ai += 1; break;
+    case "playback": takes.show(sight.take ? sight : null); showTurn(document.body.dataset.turn); break;
+    case "part": takes.list(); break;
     case "turn": showTurn(sight.turn); break;
     case "ports": cables.show(sight); break;
     case "controllers": knobs.show(sight); break;
     case "trouble": complain(sight.why); break;
-    case "model": find("own").children[5].textContent = sight.model; styles = sight.styles; buildSettings(); break;
+    case "model": find("own").children[5].textContent = sight.model; styles = sight.styles; buildSettings(); buildModels(); break;
     case "control": {
       const [name, ...value] = sight.control.split(" ");
       if (name === "style" && settings.has("style") && styles.includes(value.join(" "))) showValue("style", String(styles.indexOf(value.join(" "))));
@@ -220,8 +235,9 @@ function connect() {
 document.querySelectorAll("[data-control]").forEach((button) => button.addEventListener("click", () => control(button.dataset.control)));
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, select, textarea"), key = event.key.toLowerCase();
-  const line = { h: "hand-over", t: "take-back", p: "panic" }[key];
-  if (line && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat) control(line);
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (key === "b") takes.toggle(); else if (actions.has(KEYS[key])) control(KEYS[key]);
 });
-setInterval(() => { if (document.body.dataset.link === "up" && !document.hidden) listTakes(); }, 15000);
+setInterval(() => { if (document.body.dataset.link === "up" && !document.hidden) takes.list(); }, 15000);
+setInterval(() => takes.tellTime(roll.now()), 250);
 connect();

@@ -8,7 +8,7 @@ export function make(name, properties = {}, ...children) {
   return element;
 }
 
-function button(text, label, act) {
+export function button(text, label, act) {
   const made = make("button", { className: "small", type: "button", textContent: text, ariaLabel: label });
   made.addEventListener("click", act);
   return made;
@@ -48,25 +48,31 @@ export class Cables {
   }
 }
 
-const ACTIONS = ["hand-over", "take-back", "panic", "split-take"];
-
 export class Knobs {
   constructor(control) {
     this.control = control;
     this.learning = null;
-    find("learn").addEventListener("click", () => control(this.learning ? "stop-learning" : `learn ${find("meaning").value}`));
+    find("learn").addEventListener("click", () => control(`learn ${find("meaning").value}`));
+    find("stop-learning").addEventListener("click", () => control("stop-learning"));
   }
 
-  offer(settings) {
+  // A button that waits for the knob that shall be this.
+  learner(meaning) {
+    return button("Learn", `Learn a knob for ${meaning}`, () => this.control(`learn ${meaning}`));
+  }
+
+  offer(settings, actions) {
     const before = find("meaning").value;
-    find("meaning").replaceChildren(...[...settings, ...ACTIONS].map((name) => make("option", { value: name, textContent: name.replaceAll("-", " ") })));
+    const group = (label, names) => make("optgroup", { label }, ...names.map((name) => make("option", { value: name, textContent: name.replaceAll("-", " ") })));
+    find("meaning").replaceChildren(group("Actions", actions.filter((name) => name !== "stop-learning")), group("Settings", settings));
     if (before) find("meaning").value = before;
   }
 
   show({ learning, map }) {
     this.learning = learning;
-    find("learning").textContent = learning ? `Move the knob or press the key that shall be ${learning}` : "";
-    find("learn").textContent = learning ? "Stop" : "Learn";
+    const waits = find("learning");
+    waits.hidden = !learning;
+    waits.firstElementChild.textContent = learning ? `Move the knob or press the key that shall be ${learning}` : "";
     find("map").replaceChildren(...map.map(({ message, meaning }) => {
       const forget = button("Forget", `Forget ${message}`, () => this.control(`forget ${message}`));
       return make("li", {}, make("span", {}, `${message} \u2192 ${meaning}`), forget);
