@@ -17,7 +17,7 @@ ARGS =
 SECONDS = 60
 N = 20
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test bench-live train train-shared \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test recipes bench-live train train-shared \
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
@@ -62,6 +62,9 @@ test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
 
 cable-test: build ## a synth that goes and comes back N=20 times on the ALSA sequencer, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx $(N)
+
+recipes: build ## recipes of the guide with the real programs, on a JACK server of its own: FluidSynth, Ardour, mido; ARGS=ardour
+	@tools/recipes/run.sh $(RELEASE)/antiphon $(ARGS)
 
 bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)

@@ -46,7 +46,7 @@ impl From<ConfigError> for Unparsed {
 }
 
 /// All commands, with switches that can be switched off.
-fn commands() -> clap::Command {
+pub(super) fn commands() -> clap::Command {
     CONFIGURED
         .into_iter()
         .fold(Flags::command(), |command, configured| command.mut_subcommand(configured, with_switches))

@@ -2,6 +2,8 @@
 
 mod check;
 mod configured;
+#[cfg(test)]
+mod documented;
 mod eval;
 mod exit;
 mod flags;

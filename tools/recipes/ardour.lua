@@ -1,0 +1,23 @@
+-- Ardour without its window, on JACK: a session with a MIDI track that records what Antiphon plays.
+local folder = arg[1]
+assert(AudioEngine:set_backend("JACK", "ardour", ""), "no JACK")
+local session = assert(create_session(folder, "antiphon", 48000), "no session")
+local one = ARDOUR.ChanCount(ARDOUR.DataType("midi"), 1)
+local tracks = session:new_midi_track(one, one, true, ARDOUR.PluginInfo(), nil, nil, 1, "Antiphon",
+    ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal, true)
+local track = tracks:front()
+local port = track:input():midi(0)
+assert(port:connect("Antiphon:Antiphon Out") == 0 and port:connected_to("Antiphon:Antiphon Out"), "not connected")
+print("recipe: connected " .. port:name())
+track:rec_enable_control():set_value(1, PBD.GroupControlDisposition.NoGroup)
+session:maybe_enable_record(false)
+session:goto_start()
+session:request_roll(ARDOUR.TransportRequestSource.TRS_UI)
+sleep(8)
+assert(session:transport_rolling() and session:actively_recording(), "it does not record")
+session:request_stop(false, false, ARDOUR.TransportRequestSource.TRS_UI)
+sleep(3)
+session:save_state("")
+close_session()
+print("recipe: recorded")
+quit()
