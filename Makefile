@@ -17,7 +17,7 @@ ARGS =
 SECONDS = 60
 N = 20
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test recipes bench-live train train-shared \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test recipes bench-live train train-shared \
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
@@ -65,6 +65,10 @@ cable-test: build ## a synth that goes and comes back N=20 times on the ALSA seq
 
 recipes: build ## recipes of the guide with the real programs, on a JACK server of its own: FluidSynth, Ardour, mido; ARGS=ardour
 	@tools/recipes/run.sh $(RELEASE)/antiphon $(ARGS)
+
+kill-test: setup-test checkout ## the daemon is killed N=20 times at random moments while it records; every file is looked at, by mido too
+	@mido=$$(tools/venv.sh kill-test tests/kill_test/requirements.txt) && \
+	ANTIPHON_MIDO="$$mido" cargo test $(CARGO_FLAGS) --test kill_test -- --kills $(N) --lanes 4
 
 bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)

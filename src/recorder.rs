@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
-use files::{Lock, free_name, move_aside, replace_file};
+use files::{Beside, Lock, Syncing, free_name, move_aside, replace_file};
 use jiff::Timestamp;
 use parts::Parts;
 pub use parts::{PART_BYTES, Splits};
@@ -38,6 +38,9 @@ use crate::transcript::Entry;
 /// How often the file is written while something new happens: with the time that the disk takes, no more than a second
 /// is missing whenever it ends.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the disk may take for the last names.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often the recorder looks for news. It looks instead of being woken, so that handing something to it never
 /// makes a system call.
@@ -152,7 +155,7 @@ impl Recorder {
     ) -> Result<Self, RecordError> {
         let lock = Lock::take(path)?;
         let moved_aside = move_aside(path)?;
-        save(path, path, &take)?;
+        replace_file(path, path, &bytes_of(path, &take)?)?;
         let Sources { happenings, pieces, session } = sources;
         let session =
             session.map(|(header, entries)| SessionLog::create(beside(path), &header, entries)).transpose()?;
@@ -165,6 +168,7 @@ impl Recorder {
             happenings,
             pieces,
             assembly: Assembly::default(),
+            syncing: Syncing::start(),
             session,
             unsaved: false,
             trouble: None,
@@ -217,6 +221,7 @@ struct Writing {
     happenings: Vec<Receiver<Happening>>,
     pieces: Receiver<Piece>,
     assembly: Assembly,
+    syncing: Syncing,
     session: Option<SessionLog>,
     /// Whether something has been played that is not on the disk.
     unsaved: bool,
@@ -298,8 +303,8 @@ impl Writing {
         }
     }
 
-    /// Ends the part that was played before `at` and begins another. The part gets its own file before it leaves the
-    /// one that is written, so that a crash in between doubles it and loses nothing.
+    /// Ends the part that was played before `at` and begins another. Both files are written before either takes its
+    /// place. The part gets its own file first, so that a crash between the two doubles it and loses nothing.
     fn split(&mut self, at: SessionTime) -> Result<(), RecordError> {
         let mut ended = self.take.clone();
         let Some(next) = ended.split(at) else {
@@ -307,17 +312,26 @@ impl Writing {
             return Ok(());
         };
         let kept = free_name(&self.path, Timestamp::now());
-        save(&self.path, &kept, &ended)?;
+        let of_ended = self.write_beside(&kept, &ended)?;
+        let of_next = self.write_beside(&self.path, &next)?;
+        of_ended.take_its_place()?;
         self.take = next;
         self.parts.done();
+        self.unsaved = true;
         let _ = self.watchers.try_send(Sight::Part { at, kept });
-        self.save()
+        of_next.take_its_place()?;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    fn write_beside(&self, path: &Path, take: &Take) -> Result<Beside, RecordError> {
+        Beside::write(&self.path, path, &bytes_of(path, take)?, |file| self.syncing.sync(file))
     }
 
     fn save(&mut self) -> Result<(), RecordError> {
         // A full disk may be emptied while the session goes on: tried again at the next time and at the end.
         self.unsaved = true;
-        save(&self.path, &self.path, &self.take)?;
+        self.write_beside(&self.path, &self.take)?.take_its_place()?;
         self.unsaved = false;
         Ok(())
     }
@@ -365,19 +379,21 @@ impl Writing {
             }
         }));
         self.status.failed.fetch_or(left.is_err(), Relaxed);
-        let Self { path, take, .. } = self;
-        catch_unwind(AssertUnwindSafe(|| match save(&path, &path, &take) {
-            Err(RecordError::Unwritable { cause, .. }) => Err(keep_elsewhere(path, &take, cause)),
-            saved => saved.map(|()| take),
+        catch_unwind(AssertUnwindSafe(|| match self.save() {
+            Err(RecordError::Unwritable { cause, .. }) => Err(keep_elsewhere(self.path, &self.take, cause)),
+            saved => {
+                // Whether the disk says so in time or not, it has been told.
+                let _ = self.syncing.sync_names(&self.path, SETTLES_WITHIN);
+                saved.map(|()| self.take)
+            }
         }))
         .unwrap_or(Err(RecordError::Panicked))
     }
 }
 
-/// Writes the take to `path` by the hidden file of the take `of`, whose lock is held.
-fn save(of: &Path, path: &Path, take: &Take) -> Result<(), RecordError> {
-    let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.to_owned(), cause })?;
-    replace_file(of, path, &bytes)
+/// The take as a file, which is to lie at `path`.
+fn bytes_of(path: &Path, take: &Take) -> Result<Vec<u8>, RecordError> {
+    take.to_midi().map_err(|cause| RecordError::TooLong { path: path.to_owned(), cause })
 }
 
 /// The last resort: the folder for temporary files.

@@ -3,7 +3,10 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::RecordError;
@@ -47,41 +50,120 @@ fn hidden(path: &Path, ending: &str) -> PathBuf {
 /// Writes `bytes` to `path`, a file of the take `of`, so that it is whole at any moment, also when the power goes.
 /// Whoever calls it holds the take's [`Lock`].
 pub(super) fn replace_file(of: &Path, path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    // Always the same name, so that what a crash leaves is written over by the next session.
-    let beside = hidden(of, ".tmp");
-    let write = || {
-        match fs::remove_file(&beside) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-            _ => {}
-        }
-        // New, so that nobody's link is followed.
-        let mut file = fs::File::create_new(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&beside, path)?;
-        sync_folder(path)
-    };
-    write().map_err(|cause| {
-        // Best effort: the cause of the failure is what the user must hear.
-        let _ = fs::remove_file(&beside);
-        RecordError::Unwritable { path: path.to_owned(), cause }
-    })
+    Beside::write(of, path, bytes, fs::File::sync_all)?.take_its_place()?;
+    folder(path).and_then(|folder| sync_whole(&folder)).map_err(|cause| unwritable(path, cause))
 }
 
-/// Has the new name on the disk as well.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match fs::File::open(folder)?.sync_all() {
-        // Some file systems cannot.
-        Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        synced => synced,
+fn unwritable(path: &Path, cause: io::Error) -> RecordError {
+    RecordError::Unwritable { path: path.to_owned(), cause }
+}
+
+/// A file that is written whole beside the one whose place it is to take.
+pub(super) struct Beside {
+    hidden: PathBuf,
+    path: PathBuf,
+}
+
+impl Beside {
+    /// Writes `bytes`, which are to be in `path`, a file of the take `of`, and has `sync` bring them to the disk.
+    pub fn write(
+        of: &Path,
+        path: &Path,
+        bytes: &[u8],
+        sync: impl FnOnce(&fs::File) -> io::Result<()>,
+    ) -> Result<Self, RecordError> {
+        // Always the same names, so that what a crash leaves is written over by the next session.
+        let hidden = hidden(of, if of == path { ".tmp" } else { ".part.tmp" });
+        let write = || {
+            match fs::remove_file(&hidden) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+                _ => {}
+            }
+            // New, so that nobody's link is followed.
+            let mut file = fs::File::create_new(&hidden)?;
+            file.write_all(bytes)?;
+            sync(&file)
+        };
+        let written = write();
+        let beside = Self { hidden, path: path.to_owned() };
+        written.map(|()| beside).map_err(|cause| unwritable(path, cause))
+    }
+
+    /// From now on it is the file.
+    pub fn take_its_place(self) -> Result<(), RecordError> {
+        fs::rename(&self.hidden, &self.path).map_err(|cause| unwritable(&self.path, cause))
     }
 }
 
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
+impl Drop for Beside {
+    /// One that has not taken its place leaves no room taken.
+    fn drop(&mut self) {
+        // Best effort: the cause of the failure is what the user must hear.
+        let _ = fs::remove_file(&self.hidden);
+    }
+}
+
+/// How long is waited for the disk to have a file before it takes its place. The disk has it as a rule within a few
+/// milliseconds, but some take seconds when others write a lot. The file is whole for every program as soon as it is
+/// written: only a power cut at that moment could harm it, while waiting would have more missing at any other end.
+const SYNC_WITHIN: Duration = Duration::from_millis(200);
+
+/// Brings files to the disk, on a thread that may wait for it. One file at a time; who finds it busy does without.
+pub(super) struct Syncing {
+    jobs: Option<Sender<Job>>,
+}
+
+/// A file, and where to tell how it went.
+type Job = (fs::File, Sender<io::Result<()>>);
+
+impl Syncing {
+    pub fn start() -> Self {
+        let (jobs, taken) = crossbeam_channel::bounded::<Job>(0);
+        let sync = move || {
+            for (file, tell) in taken {
+                // Who asked may have gone on.
+                let _ = tell.try_send(sync_whole(&file));
+            }
+        };
+        let thread = thread::Builder::new().name("disk".into()).spawn(sync);
+        Self { jobs: thread.is_ok().then_some(jobs) }
+    }
+
+    /// Has the disk have this file; goes on when that takes long.
+    pub fn sync(&self, file: &fs::File) -> io::Result<()> {
+        self.sync_within(file.try_clone()?, SYNC_WITHIN)
+    }
+
+    /// Has the new name on the disk as well; the same.
+    pub fn sync_names(&self, path: &Path, within: Duration) -> io::Result<()> {
+        self.sync_within(folder(path)?, within)
+    }
+
+    fn sync_within(&self, file: fs::File, within: Duration) -> io::Result<()> {
+        // Without the thread it waits itself.
+        let Some(jobs) = &self.jobs else { return sync_whole(&file) };
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let until = Instant::now() + within;
+        match jobs.send_deadline((file, tell), until) {
+            Ok(()) => told.recv_deadline(until).unwrap_or(Ok(())),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The folder of a file, opened.
+fn folder(path: &Path) -> io::Result<fs::File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)
+}
+
+/// Has a file or folder on the disk.
+fn sync_whole(folder: &fs::File) -> io::Result<()> {
+    match folder.sync_all() {
+        // Some file systems cannot do that to folders.
+        Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Moves an earlier take out of the way, with its session file: `AI_generated.mid` to `AI_generated-<its time>.mid`.
@@ -101,7 +183,7 @@ pub(super) fn move_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
 }
 
 fn move_one_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
-    let unwritable = |cause| RecordError::Unwritable { path: path.to_owned(), cause };
+    let unwritable = |cause| unwritable(path, cause);
     let metadata = match fs::symlink_metadata(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(unwritable)?,
