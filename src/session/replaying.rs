@@ -60,6 +60,9 @@ impl<M: NoteModel + 'static> Stand<M> {
                 return;
             }
             reel.sent();
+            if timed.message.moves_a_key() {
+                self.desk.show(Sight::Replayed(timed));
+            }
         }
         if reel.is_over(now) {
             self.take_off(now);

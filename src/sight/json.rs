@@ -13,7 +13,7 @@ fn seconds(time: SessionTime) -> f64 {
     time.since(SessionTime::ZERO).as_seconds()
 }
 
-/// `human_on`, `human_off` or `human` with the bytes; the same with `ai`.
+/// `human_on`, `human_off` or `human` with the bytes; the same with `ai` and `replayed`.
 fn message(voice: &str, timed: TimedMessage) -> Value {
     let at = seconds(timed.time);
     match timed.message.event() {
@@ -33,6 +33,7 @@ impl Sight {
         match self {
             Self::Human(timed) => message("human", *timed),
             Self::Ai(timed) => message("ai", *timed),
+            Self::Replayed(timed) => message("replayed", *timed),
             Self::Turn { at, turn } => json!({ "event": "turn", "at": seconds(*at), "turn": turn.name() }),
             Self::Planned { at, planned } => json!({
                 "event": "planned", "at": seconds(*at), "channel": planned.channel + 1, "answer": planned.epoch,

@@ -87,6 +87,8 @@ pub enum Sight {
         /// The file of the part that has ended.
         kept: PathBuf,
     },
+    /// A take that is played back has this. Shown when the player gets it, up to a second before it leaves.
+    Replayed(TimedMessage),
     /// A take is played back from now on, or none any more.
     Playback {
         /// When that was decided.
@@ -102,7 +104,7 @@ impl Sight {
     /// Whether it is about a key that moves or will move: what a piano roll draws.
     pub fn is_of_a_note(&self) -> bool {
         match self {
-            Self::Human(timed) | Self::Ai(timed) => timed.message.moves_a_key(),
+            Self::Human(timed) | Self::Ai(timed) | Self::Replayed(timed) => timed.message.moves_a_key(),
             Self::Planned { .. } | Self::Forgotten { .. } => true,
             _ => false,
         }

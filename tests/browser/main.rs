@@ -93,6 +93,20 @@ fn wait_until_said(daemon: &mut Daemon, what: &str) {
     }
 }
 
+/// Whether there is this colour on the roll.
+fn painted(colour: &str) -> String {
+    format!(
+        "(() => {{ const canvas = document.getElementById('roll'), pen = canvas.getContext('2d');\
+                 const probe = document.createElement('canvas').getContext('2d');\
+                 probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--{colour}');\
+                 probe.fillRect(0, 0, 1, 1); const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;\
+                 const data = pen.getImageData(0, 0, canvas.width, canvas.height).data; let count = 0;\
+                 for (let i = 0; i < data.length; i += 4)\
+                   if (Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 40) count += 1;\
+                 return count > 30; }})()"
+    )
+}
+
 #[test]
 fn a_note_played_through_jack_appears_on_the_page() {
     let name = "a_note_played_through_jack_appears_on_the_page";
@@ -108,18 +122,6 @@ fn a_note_played_through_jack_appears_on_the_page() {
         let mut pianist = Pianist::sit_down();
         let browser = browse(&port);
         browser.becomes(1280, 900);
-        let painted = |colour: &str| {
-            format!(
-                "(() => {{ const canvas = document.getElementById('roll'), pen = canvas.getContext('2d');\
-                 const probe = document.createElement('canvas').getContext('2d');\
-                 probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--{colour}');\
-                 probe.fillRect(0, 0, 1, 1); const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;\
-                 const data = pen.getImageData(0, 0, canvas.width, canvas.height).data; let count = 0;\
-                 for (let i = 0; i < data.length; i += 4)\
-                   if (Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 40) count += 1;\
-                 return count > 30; }})()"
-            )
-        };
         assert_eq!(browser.run(&format!("return {}", painted("human"))), false, "nothing was played yet");
         let [_, end] = pianist.play(vec![(0, [0x90, 64, 127]), (600 * MILLISECOND, [0x80, 64, 0])]);
         browser.wait_until("the note is painted in the human's colour", &painted("human"));
@@ -234,6 +236,7 @@ fn takes_are_played_back_and_knobs_learnt_from_the_page() {
     let plays = "document.getElementById('turn').textContent === 'A take plays'";
     press("Play AI_generated-20260101-120000.mid back");
     browser.wait_until("it plays", plays);
+    browser.wait_until("its notes are painted", &painted("take"));
     browser.wait_until("how far it is", "document.getElementById('played').value > 0");
     browser.wait_until(
         "which it is",

@@ -153,6 +153,8 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
         }
         Sight::Ports { news, .. } => news.iter().map(|news| message("port", vec![text(news)])).collect(),
         Sight::Part { kept, .. } => vec![message("part", vec![text(&kept.to_string_lossy())])],
+        // Lights follow who plays now.
+        Sight::Replayed(_) => Vec::new(),
         Sight::Playback { playing, .. } => {
             vec![message("playback", vec![text(playing.as_ref().map_or("", |playing| &*playing.name))])]
         }

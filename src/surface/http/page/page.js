@@ -183,6 +183,8 @@ function draw(sight) {
     case "human_off": roll.off("human", sight); break;
     case "ai_on": roll.on("ai", sight); break;
     case "ai_off": roll.off("ai", sight); break;
+    case "replayed_on": roll.on("take", sight); break;
+    case "replayed_off": roll.off("take", sight); break;
     case "planned": roll.plan(sight); break;
     case "forgotten": roll.drop(sight); break;
   }
@@ -193,7 +195,7 @@ function show(sight) {
   switch (sight.event) {
     case "human_on": notes.human += 1; break;
     case "ai_on": notes.ai += 1; break;
-    case "playback": takes.show(sight.take ? sight : null); showTurn(document.body.dataset.turn); break;
+    case "playback": if (!sight.take) roll.cut("take", sight.at); takes.show(sight.take ? sight : null); showTurn(document.body.dataset.turn); break;
     case "part": takes.list(); break;
     case "turn": showTurn(sight.turn); break;
     case "ports": cables.show(sight); break;

@@ -11,7 +11,7 @@ export class Roll {
     this.pen = canvas.getContext("2d");
     this.notes = [];
     this.planned = [];
-    this.sounding = { human: new Map(), ai: new Map() };
+    this.sounding = { human: new Map(), ai: new Map(), take: new Map() };
     this.offset = null;
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.range = [48, 84];
@@ -24,7 +24,7 @@ export class Roll {
 
   readColours() {
     const style = getComputedStyle(document.documentElement);
-    this.colours = Object.fromEntries(["human", "ai", "plan", "line", "soft", "text"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    this.colours = Object.fromEntries(["human", "ai", "take", "plan", "line", "soft", "text"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   }
 
   // The session's time is told with each message; the smallest delay seen is the truest.
@@ -37,7 +37,8 @@ export class Roll {
 
   forget() {
     this.notes = []; this.planned = [];
-    this.sounding.human.clear(); this.sounding.ai.clear(); this.offset = null;
+    for (const voice of Object.values(this.sounding)) voice.clear();
+    this.offset = null;
   }
 
   on(voice, { at, channel, key, velocity }) {
@@ -51,6 +52,13 @@ export class Roll {
   off(voice, { at, channel, key }) {
     const id = channel * 128 + key, note = this.sounding[voice].get(id);
     if (note) { note.end = Math.max(at, note.onset + 0.01); this.sounding[voice].delete(id); }
+  }
+
+  // What this voice has not played by then is never heard.
+  cut(voice, at) {
+    this.sounding[voice].clear();
+    this.notes = this.notes.filter((note) => note.voice !== voice || note.onset <= at);
+    for (const note of this.notes) if (note.voice === voice) note.end = Math.min(note.end ?? at, at);
   }
 
   plan(note) { this.planned.push(note); }
@@ -105,7 +113,7 @@ export class Roll {
     // What sounds now is marked on the line, so that it is seen from across the stage.
     pen.globalAlpha = 1;
     for (const note of this.notes) {
-      if (note.end !== null) continue;
+      if (note.onset > now || (note.end !== null && note.end < now)) continue;
       pen.fillStyle = colours[note.voice];
       pen.beginPath();
       pen.arc(x(now), y(note.key) + row / 2, Math.max(4, Math.min(9, row * 0.7)), 0, 2 * Math.PI);

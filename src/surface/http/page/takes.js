@@ -24,6 +24,7 @@ export class Takes {
   // What is played back: its name, when it began and how long it is; or nothing.
   show(playing) {
     this.playing = playing;
+    document.body.toggleAttribute("data-take", Boolean(playing));
     find("replay").firstChild.textContent = playing ? "Stop " : "Play back ";
     find("played").hidden = !playing;
     if (!playing) find("playing").textContent = "";
