@@ -1,4 +1,4 @@
-//! Both engines give the same logits for the bundled model.
+//! Both engines give the same logits for the bundled model, and keep no memory from one run to the next.
 //!
 //! `ort` keeps one engine in a process, so each engine runs in a process of its own: this test, called again.
 
@@ -13,6 +13,10 @@ use antiphon::note_model::{Attribute, NoteClasses};
 const ENGINE: &str = "ANTIPHON_TEST_ENGINE";
 /// Marks a line of logits in the output of that process.
 const MARK: &str = "logits:";
+/// Marks how much more memory it had after [`RUNS`], in kB.
+const GROWTH: &str = "growth:";
+/// Runs of the heads, in which one output that is not given back makes several MB.
+const RUNS: usize = 30_000;
 /// Largest difference between the engines, of a logit up to 1; of a larger one in proportion, as its last digits are.
 const TOLERANCE: f32 = 1e-5;
 
@@ -84,15 +88,65 @@ fn print_logits() {
     println!("{MARK}{}", logits.join(" "));
 }
 
-fn logits_of(library: &Path) -> Vec<f32> {
+/// Runs the heads many times in a process of its own and prints how much its memory grew.
+#[test]
+#[cfg(target_os = "linux")]
+fn print_growth() {
+    let Some(library) = std::env::var_os(ENGINE) else { return };
+    let choice = match library.to_str() {
+        Some("") => EngineChoice::Embedded,
+        _ => EngineChoice::OnnxRuntime(PathBuf::from(library)),
+    };
+    let resident_kb = || -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("linux tells");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident set");
+        line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("kB")
+    };
+    let mut model = model(&choice);
+    let state = model.start(0).expect("starts");
+    let mut logits = Vec::new();
+    let mut run = |times: usize| {
+        for _ in 0..times {
+            model.logits(&state, NoteClasses([0, 60, 20, 16]), Attribute::Velocity, &mut logits).expect("runs");
+        }
+    };
+    run(RUNS / 10);
+    let before = resident_kb();
+    run(RUNS);
+    println!("{GROWTH}{}", resident_kb().saturating_sub(before));
+}
+
+/// What a process of this test's own says behind the mark.
+fn said_by(test: &str, library: &Path, mark: &str) -> String {
     let output = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "print_logits", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(ENGINE, library)
         .output()
         .expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (_, rest) = said.split_once(MARK).unwrap_or_else(|| panic!("no logits in {said}"));
-    let line = rest.lines().next().unwrap_or_default();
+    let (_, rest) = said.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {said}"));
+    rest.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_leaves_no_memory_behind() {
+    if std::env::var_os(ENGINE).is_some() {
+        return;
+    }
+    let onnx_runtime = onnx_runtime();
+    if onnx_runtime.is_none() {
+        println!("left out: no ONNX Runtime here (tools/get-onnxruntime.sh fetches it)");
+    }
+    for library in onnx_runtime.into_iter().chain([PathBuf::new()]) {
+        let grown: u64 = said_by("print_growth", &library, GROWTH).parse().expect("kB");
+        println!("{:?}: {grown} kB more after {RUNS} runs", library.display().to_string());
+        assert!(grown < 1_500, "{grown} kB more after {RUNS} runs of {:?}", library.display().to_string());
+    }
+}
+
+fn logits_of(library: &Path) -> Vec<f32> {
+    let line = said_by("print_logits", library, MARK);
     line.split(' ').map(|bits| f32::from_bits(u32::from_str_radix(bits, 16).expect("bits"))).collect()
 }
 

@@ -11,6 +11,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ort::environment::Environment;
 use thiserror::Error;
 
+use super::type_info::answered_once;
+
 /// Which engine is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
@@ -85,7 +87,7 @@ impl Engine {
 
     fn embedded() -> Result<Self, EngineError> {
         let name = "embedded (tract)".to_owned();
-        ort::set_api(ort_tract::api());
+        ort::set_api(answered_once(ort_tract::api()));
         let environment =
             ort::init().build().map_err(|error| EngineError::Start { name: name.clone(), why: error.to_string() })?;
         Ok(Self { name, environment })
@@ -93,12 +95,10 @@ impl Engine {
 
     fn onnx_runtime(path: &Path) -> Result<Self, EngineError> {
         let library = |why: String| EngineError::Library { path: path.to_owned(), why };
-        // Only a library that has passed the probe may reach `init_from`: after one failed call, ort 2.0.0-rc.14
-        // reports success with an uninitialised library.
-        let version = probe(path).map_err(library)?;
-        let builder = ort::init_from(path).map_err(|error| library(error.to_string()))?;
+        let (version, api) = probe(path).map_err(library)?;
+        ort::set_api(answered_once(api));
         let name = format!("ONNX Runtime {version} ({})", path.display());
-        let environment = builder
+        let environment = ort::init()
             .with_telemetry(false)
             .build()
             .map_err(|error| EngineError::Start { name: name.clone(), why: error.to_string() })?;
@@ -159,12 +159,12 @@ fn libraries_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Loads the library and asks for its version. The API that this program was built for must be in it.
-#[expect(unsafe_code, reason = "a shared library can only be asked for its version by calling into it")]
-fn probe(path: &Path) -> Result<String, String> {
+/// Loads the library and asks for its version and its functions, which must be those that this program was built for.
+#[expect(unsafe_code, reason = "a shared library can only be asked for its functions by calling into it")]
+fn probe(path: &Path) -> Result<(String, ort::sys::OrtApi), String> {
     // SAFETY: ONNX Runtime's documented entry point is called with its documented signature; a file that is a
     // shared library but not ONNX Runtime lacks the symbol. The library stays loaded, so the string stays valid.
-    let version = unsafe {
+    let (version, api) = unsafe {
         let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
         let entry: libloading::Symbol<'_, unsafe extern "C" fn() -> *const ort::sys::OrtApiBase> =
             library.get(b"OrtGetApiBase").map_err(|_| "it has no OrtGetApiBase".to_owned())?;
@@ -173,14 +173,17 @@ fn probe(path: &Path) -> Result<String, String> {
             return Err("it gives no API".into());
         }
         let version = CStr::from_ptr(((*base).GetVersionString)()).to_string_lossy().into_owned();
+        // A library that is too old gives none.
+        let api = ((*base).GetApi)(ort::sys::ORT_API_VERSION).as_ref().cloned();
         std::mem::forget(library);
-        version
+        (version, api)
     };
     let minor: u32 = version.split('.').nth(1).and_then(|part| part.parse().ok()).unwrap_or(0);
     if minor < ort::MINOR_VERSION {
         return Err(format!("it is version {version}, at least 1.{} is needed", ort::MINOR_VERSION));
     }
-    Ok(version)
+    let api = api.ok_or_else(|| format!("its version {version} lacks the functions of 1.{}", ort::MINOR_VERSION))?;
+    Ok((version, api))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod lstm;
 pub mod onnx_proto;
 #[cfg(test)]
 pub(crate) mod toy;
+mod type_info;
 
 pub use engine::{Engine, EngineChoice};
 pub use file::{ModelFile, ModelFileError};
