@@ -1,6 +1,6 @@
 //! The recorder: human and answer on two tracks of a MIDI file.
 //!
-//! The file is whole at any moment: it is written anew beside itself twice a second and then takes its own place, so
+//! The file is whole at any moment: it is written anew beside itself several times a second and then takes its own place, so
 //! that a crash or a power cut loses a second at most and an earlier take is never overwritten. The session file beside
 //! it grows by whole lines, as often. A long take is split into parts: the one that is played has the take's name, those
 //! before it have the name that an earlier take gets, `AI_generated-<its time>.mid`.
@@ -35,9 +35,9 @@ use crate::take::{Happening, Take};
 use crate::time::{Clock, SessionTime};
 use crate::transcript::Entry;
 
-/// How often the file is written while something new happens: with the time that the disk takes, no more than a second
-/// is missing whenever it ends.
-const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// How often the file is written while something new happens: with the time that a disk and a machine take that are busy
+/// with other things, no more than a second is missing whenever it ends.
+const WRITE_EVERY: Duration = Duration::from_millis(350);
 
 /// How long the disk may take for the last names.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
@@ -234,7 +234,7 @@ struct Writing {
 
 impl Writing {
     fn run(mut self, stopped: &Receiver<()>) -> Result<Take, RecordError> {
-        let mut looks_until_write = 0;
+        let mut write_at = Instant::now();
         let mut broken = false;
         loop {
             // Asked before the sources are emptied, so that nothing sent before the stop is missed.
@@ -242,16 +242,17 @@ impl Writing {
             if stopping {
                 return self.close();
             }
-            let looked = broken || catch_unwind(AssertUnwindSafe(|| self.look(looks_until_write == 0))).is_ok();
+            let begun = Instant::now();
+            let writes = begun >= write_at;
+            let looked = broken || catch_unwind(AssertUnwindSafe(|| self.look(writes))).is_ok();
             if !looked {
                 // The session is over. What comes until it has ended waits in the queues.
                 broken = true;
                 self.status.failed.store(true, Relaxed);
             }
-            if looks_until_write == 0 {
-                looks_until_write = WRITE_EVERY.as_millis() / LOOK_EVERY.as_millis();
+            if writes {
+                write_at = begun + WRITE_EVERY;
             }
-            looks_until_write -= 1;
             thread::sleep(LOOK_EVERY);
         }
     }

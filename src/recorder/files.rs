@@ -106,7 +106,7 @@ impl Drop for Beside {
 /// How long is waited for the disk to have a file before it takes its place. The disk has it as a rule within a few
 /// milliseconds, but some take seconds when others write a lot. The file is whole for every program as soon as it is
 /// written: only a power cut at that moment could harm it, while waiting would have more missing at any other end.
-const SYNC_WITHIN: Duration = Duration::from_millis(200);
+const SYNC_WITHIN: Duration = Duration::from_millis(100);
 
 /// Brings files to the disk, on a thread that may wait for it. One file at a time; who finds it busy does without.
 pub(super) struct Syncing {
