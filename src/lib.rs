@@ -34,6 +34,7 @@
 //! - [`config`]: what is set before it plays: flags, environment, file
 //! - [`commands`]: what can be typed
 //! - [`heap`]: memory that was given back
+//! - [`life`]: whether the threads that play still turn over
 //! - [`status`], [`figures`]: what a person wants to know while it runs, and how well time is kept
 
 pub mod beat;
@@ -50,6 +51,7 @@ mod fault;
 pub mod figures;
 pub mod gate;
 pub mod heap;
+pub mod life;
 pub mod limits;
 pub mod listener;
 pub mod markov;

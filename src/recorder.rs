@@ -237,6 +237,7 @@ impl Writing {
         let mut write_at = Instant::now();
         let mut broken = false;
         loop {
+            self.status.life.recorder.beat();
             // Asked before the sources are emptied, so that nothing sent before the stop is missed.
             let stopping = !matches!(stopped.try_recv(), Err(TryRecvError::Empty));
             if stopping {

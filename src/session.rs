@@ -26,6 +26,7 @@ use crate::conductor::Action;
 use crate::control::{Assignment, Control, ControlMap};
 use crate::ensemble::Ensemble;
 use crate::figures::{Progress, Woken};
+use crate::life::BEAT_EVERY;
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::playback::{self, Deck};
@@ -431,16 +432,16 @@ impl<M: NoteModel + 'static> Stand<M> {
     fn play(&mut self) -> Result<(), ModelError> {
         loop {
             let now = self.clock.now();
+            self.desk.status.life.conductor.beat();
             let wake = match self.deck.reel() {
                 // Nothing is planned while a take is played back.
                 Some(reel) => Some(reel.next_wake().max(self.retry_at)),
                 None => self.ensemble.next_wake(now),
             };
-            let heard = match wake {
-                None => self.heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                // What the human does comes before any planning.
-                Some(wake) => self.heard.recv_deadline(self.clock.instant(wake.max(now))),
-            };
+            let wake = wake.map(|wake| self.clock.instant(wake.max(now)));
+            let beat = self.clock.instant(now) + BEAT_EVERY;
+            // What the human does comes before any planning.
+            let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));
             self.desk.status.figures.input_queue.saw(self.heard.len());
             match heard {
                 Ok(Cue::Human(timed)) => self.hear(timed)?,
@@ -467,6 +468,8 @@ impl<M: NoteModel + 'static> Stand<M> {
                     self.ensemble.end(self.clock.now());
                     return Ok(());
                 }
+                // It woke to show that it is alive.
+                Err(RecvTimeoutError::Timeout) if wake.is_none_or(|wake| wake > beat) => {}
                 Err(RecvTimeoutError::Timeout) if self.deck.reel().is_some() => self.wind(),
                 Err(RecvTimeoutError::Timeout) => self.wake()?,
             }

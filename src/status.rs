@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::conductor::Turn;
 use crate::figures::Figures;
+use crate::life::Life;
 use crate::midi::{MidiEvent, ShortMessage, key_name};
 
 /// Marks that no key has been seen yet.
@@ -54,6 +55,8 @@ pub struct Status {
     pub figures: Figures,
     /// Whether a take is played back.
     pub replaying: AtomicBool,
+    /// Whether the threads that play still turn over.
+    pub life: Life,
     /// Set when the model, the MIDI system or a thread failed: the session is over.
     pub failed: AtomicBool,
 }
@@ -112,6 +115,7 @@ impl Default for Status {
             systems_lost: AtomicU64::new(0),
             figures: Figures::default(),
             replaying: AtomicBool::new(false),
+            life: Life::default(),
             failed: AtomicBool::new(false),
         }
     }

@@ -23,6 +23,7 @@ use super::flags::JamFlags;
 use super::log::{Growing, Log, Troubles};
 use super::model::{Loaded, load, settings};
 use super::signals::{HungUp, Signals};
+use super::supervisor::Supervisor;
 use super::watching::{self, take_lines};
 use super::{Exit, Failure, check};
 use crate::config::{Config, Effective, keep};
@@ -162,6 +163,7 @@ impl Jam<'_> {
             session.play_as_human(input.messages, input.sysex)?;
         }
         let mut line = LiveLine::new(log, flags.headless, &sending(&session));
+        let mut supervisor = Supervisor::begin(Instant::now());
         let (mut troubles, mut losses) = (Troubles::default(), Growing::default());
         while !self.signals.to_end()
             && !session.status.failed.load(Relaxed)
@@ -207,18 +209,24 @@ impl Jam<'_> {
             }
             match self.signals.hung_up() {
                 None => {}
-                Some(HungUp::Reload) => match reloading.reload(&session) {
-                    Ok(changes) => {
-                        line.say(&changes);
-                        changes.restart().into_iter().for_each(|restart| line.warn(restart));
+                Some(HungUp::Reload) => {
+                    Supervisor::reloading();
+                    match reloading.reload(&session) {
+                        Ok(changes) => {
+                            line.say(&changes);
+                            changes.restart().into_iter().for_each(|restart| line.warn(restart));
+                        }
+                        Err(Failure { sentence, .. }) => {
+                            let sentence = sentence.replace('\n', "; ");
+                            line.warn(format_args!("not read anew, all stays as it was: {sentence}"));
+                        }
                     }
-                    Err(Failure { sentence, .. }) => {
-                        let sentence = sentence.replace('\n', "; ");
-                        line.warn(format_args!("not read anew, all stays as it was: {sentence}"));
-                    }
-                },
+                    Supervisor::reloaded();
+                }
                 Some(HungUp::TerminalGone) => break,
             }
+            let news = supervisor.look(Instant::now(), &session.status, session.cables().ports().runs);
+            news.into_iter().for_each(|news| line.warn(news));
             line.draw(session.now(), &session.status);
             if self.signals.figures_wanted() {
                 line.close();
@@ -291,6 +299,7 @@ impl Jam<'_> {
 
     fn close(&self, session: LiveSession) -> Result<(), Failure> {
         let log = self.log;
+        Supervisor::stopping("closing the take");
         let status = Arc::clone(&session.status);
         let result = session.stop();
         let path = self.flags.playing.out.display();

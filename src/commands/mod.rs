@@ -20,6 +20,7 @@ mod replay;
 mod settings;
 mod signals;
 mod soundfonts;
+mod supervisor;
 mod take_flags;
 mod watching;
 

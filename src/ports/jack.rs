@@ -311,6 +311,7 @@ struct Process {
 impl ProcessHandler for Process {
     /// Thread: JACK's. Realtime-safe: yes.
     fn process(&mut self, client: &Client, scope: &ProcessScope) -> Control {
+        self.status.life.player.beat();
         // The crate would close the port on a panic, with notes sounding.
         if catch_unwind(AssertUnwindSafe(|| self.period(client, scope))).is_err() {
             self.broken = true;

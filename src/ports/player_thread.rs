@@ -14,6 +14,7 @@ use super::routing::Routing;
 use super::wire::{MidiOutput, Wire};
 use super::{PortError, Release, Silence, Wiring};
 use crate::echo::Origin;
+use crate::life::BEAT_EVERY;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::playback::Tape;
 use crate::player::{self, Player, PlayerCommand};
@@ -287,6 +288,7 @@ impl Wires {
 impl Performance {
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
+            self.wires.status.life.player.beat();
             let now = self.offset.musical(self.clock.now());
             self.player.play(now, |time, message| self.wires.send(time, message));
             self.tape.play(now, |_, message| self.wires.replay(message));
@@ -327,17 +329,16 @@ impl Performance {
         goes_on
     }
 
-    /// Sleeps until there is an order or something to send.
+    /// Sleeps until there is an order or something to send, but not for so long that it seems to hang.
     fn next_order(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
         let wires = &self.wires.wires;
         let retry_at = wires.iter().any(|wire| wire.owes()).then(|| Instant::now() + RETRY_AFTER);
         let planned = self.player.next_due().into_iter().chain(self.tape.next_due()).min();
         let planned = planned.map(|due| self.offset.leaves_at(due));
         let due = planned.into_iter().chain(wires.iter().filter_map(|wire| wire.next_due())).min();
-        match due.map(|due| self.clock.instant(due)).into_iter().chain(retry_at).min() {
-            Some(wake) => orders.recv_deadline(wake),
-            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        }
+        let beat = Instant::now() + BEAT_EVERY;
+        let wake = due.map(|due| self.clock.instant(due)).into_iter().chain(retry_at).fold(beat, Instant::min);
+        orders.recv_deadline(wake)
     }
 
     fn change(&mut self, change: Replug) {

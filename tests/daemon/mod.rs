@@ -20,6 +20,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `antiphon jam` with the bundled model in `folder`, and keeps what it says in `folder/daemon.log`.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(folder, arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = folder.join("daemon.log");
         let file = File::create(&log).expect("the log can be created");
         let child = Command::new(env!("CARGO_BIN_EXE_antiphon"))
@@ -28,6 +33,7 @@ impl Daemon {
             .args(arguments)
             .current_dir(folder)
             .env("ANTIPHON_CONFIG", "none")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log"))
             .stderr(file)
@@ -44,6 +50,11 @@ impl Daemon {
             assert!(begun.elapsed() < limit, "antiphon was not ready within {limit:?}; it said:\n{}", self.said());
             sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Fails if it has ended by itself.
