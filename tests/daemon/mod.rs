@@ -53,6 +53,7 @@ impl Daemon {
     }
 
     /// The number of its process.
+    #[allow(dead_code, reason = "not everybody who starts one asks for it")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
