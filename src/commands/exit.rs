@@ -30,13 +30,15 @@ pub enum Exit {
     Panicked = 10,
     /// A SoundFont could not be read, a WAV file not written, or a sound device is missing that had to be there.
     Sound = 11,
+    /// `antiphon doctor` found something wrong.
+    Unfit = 12,
     /// A second signal to end, or an end in order that took too long: what sounded was released and the take closed,
     /// nothing else was waited for. What shells give for a program that Ctrl-C has ended.
     AtOnce = 130,
 }
 
 /// What each code means, for `antiphon --help`: the one place where they are listed for people.
-const MEANINGS: [(Exit, &str); 13] = [
+const MEANINGS: [(Exit, &str); 14] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong flags or configuration"),
@@ -49,6 +51,7 @@ const MEANINGS: [(Exit, &str); 13] = [
     (Exit::Differs, "replay --check: not as it was played"),
     (Exit::Panicked, "something in the program broke; what sounded was released and the take closed"),
     (Exit::Sound, "sound: SoundFont, WAV file or device"),
+    (Exit::Unfit, "doctor: something is wrong here"),
     (Exit::AtOnce, "ended at once by a second signal"),
 ];
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::doctor::DoctorFlags;
 use super::exit::codes;
 use super::http_flags::HttpFlags;
 use super::log::{Log, LogFormat};
@@ -54,6 +55,7 @@ Examples:
   antiphon render AI_generated.mid me.wav   hear it as a WAV file
   antiphon eval model.onnx songs            bits per note on pieces it was not trained on
   antiphon ports                            what there is to attach to
+  antiphon doctor                           what is wrong with this machine, and the command that mends it
   antiphon init                             write a commented configuration file
   antiphon --check                          what counts, and where it comes from
 
@@ -62,7 +64,7 @@ Examples:
 const SIGNALS: &str = "\
 Signals:
   INT, TERM, QUIT   end in order; a second one, at once
-  HUP               read the model anew
+  HUP               read the configuration and the model anew; where the terminal has gone, end in order
   USR1              say how well it keeps time
   USR2              panic: silence everything, on every port, and wait for you";
 
@@ -85,6 +87,8 @@ pub(super) enum Command {
     Ports(PortsFlags),
     /// Say what a model file holds and how fast it runs here
     Model(ModelFlags),
+    /// Say what is wrong with this machine for playing, and the command that mends it
+    Doctor(DoctorFlags),
     /// Say how many bits a note costs a model on pieces that it was not trained on
     Eval(EvalFlags),
 }

@@ -4,6 +4,7 @@ mod check;
 mod configured;
 #[cfg(test)]
 mod documented;
+mod doctor;
 mod eval;
 mod exit;
 mod flags;
@@ -162,6 +163,7 @@ fn obey(command: Command, config: &Config, arguments: &Arguments) -> Result<(), 
         Command::Settings(flags) => settings::run(flags),
         Command::Ports(flags) => ports::run(flags),
         Command::Model(flags) => model::run(&flags),
+        Command::Doctor(flags) => doctor::run(&flags),
         Command::Eval(flags) => eval::run(&flags),
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn run(flags: &ModelFlags) -> Result<(), Failure> {
 }
 
 /// Microseconds that each of some notes took.
-fn note_times(mut model: LstmModel) -> Result<Vec<u128>, Failure> {
+pub(super) fn note_times(mut model: LstmModel) -> Result<Vec<u128>, Failure> {
     use crate::continuation::Window;
     use crate::time::{SessionDuration, SessionTime};
 

@@ -35,7 +35,7 @@ pub use file::FilePlayer;
 pub use input::{Cue, InputSink};
 pub use offset::{Destination, Offset};
 pub use player_thread::{Change, Order, PlayerThread};
-pub(crate) use realtime::raise_conductor;
+pub(crate) use realtime::{raise_conductor, timing};
 pub use routing::Routing;
 
 use crate::conductor::LEAD;

@@ -31,6 +31,12 @@ pub(super) fn raise() -> String {
     }
 }
 
+/// How well a player's thread would keep time here, in words: it is tried.
+pub(crate) fn timing() -> String {
+    let tried = std::thread::spawn(raise).join();
+    tried.unwrap_or_else(|_| "ordinary priority: it could not be tried".to_owned())
+}
+
 /// Raises the calling thread where the user has the right: it plans ahead, so that ordinary priority does as well, only
 /// with less in hand on a busy machine.
 pub(crate) fn raise_conductor() {
