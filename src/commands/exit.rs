@@ -77,7 +77,7 @@ mod tests {
             match exit {
                 Exit::Done | Exit::Failed | Exit::Usage | Exit::Model | Exit::Engine | Exit::Port => {}
                 Exit::Record | Exit::MidiFile | Exit::Session | Exit::Differs | Exit::Panicked => {}
-                Exit::Sound | Exit::AtOnce => {}
+                Exit::Sound | Exit::Unfit | Exit::AtOnce => {}
             }
         }
         assert!(codes().contains("130  ended at once"), "{}", codes());

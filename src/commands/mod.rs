@@ -2,9 +2,9 @@
 
 mod check;
 mod configured;
+mod doctor;
 #[cfg(test)]
 mod documented;
-mod doctor;
 mod eval;
 mod exit;
 mod flags;

@@ -156,7 +156,7 @@ fn room(folder: &str, free: u64) -> Finding {
     let mend = format!("empty it (`du -sh {folder}/*` shows what is big), or name a take elsewhere with --out");
     match free {
         ..NO_ROOM => Finding::wrong("disk", says, mend),
-        ..LITTLE_ROOM => Finding::warning("disk", says, mend),
+        NO_ROOM..LITTLE_ROOM => Finding::warning("disk", says, mend),
         _ => Finding::ok("disk", says),
     }
 }
