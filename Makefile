@@ -15,14 +15,15 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .ci/run
 ARGS =
 SECONDS = 60
+MINUTES = 60
 N = 20
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test recipes bench-live train train-shared \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test recipes bench-live train train-shared soak \
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
 # The developer's own configuration has no say in tests and measurements.
-test-cargo test-jack test-browser test-alsa cable-test bench-live: export ANTIPHON_CONFIG = none
+test-cargo test-jack test-browser test-alsa cable-test bench-live soak: export ANTIPHON_CONFIG = none
 
 help: ## this table
 	@echo 'make TARGET [ARGS="..."]'
@@ -72,6 +73,9 @@ kill-test: setup-test checkout ## the daemon is killed N=20 times at random mome
 
 bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)
+
+soak: setup-test checkout ## the same for MINUTES=60, held against what a long session must keep: memory, misses, stuck notes, the take
+	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --soak --seconds $$(($(MINUTES) * 60)) $(ARGS)
 
 train: build ## train the model on mid_songs; ARGS passes options on
 	$(RELEASE)/antiphon-train mid_songs $(ARGS)

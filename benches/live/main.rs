@@ -12,6 +12,7 @@ mod human;
 mod pianist;
 #[path = "../../tests/jack/server.rs"]
 mod server;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ use jack::Frames;
 use pianist::{ANTIPHON_IN, ANTIPHON_OUT, Message, Pianist, Voice};
 use serde::Serialize;
 use server::Server;
+use soak::Soak;
 
 /// The shortest and the longest that the player plays before a cut.
 const PHRASE: [SessionDuration; 2] = [SessionDuration::from_millis(2_500), SessionDuration::from_millis(7_000)];
@@ -66,6 +68,11 @@ struct Flags {
     /// real time has room for
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     virtual_phrases: u16,
+
+    /// Hold the session against what a long one must have kept, and fail when something was not: memory, misses, notes
+    /// that are stuck, the take
+    #[arg(long)]
+    soak: bool,
 
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
@@ -125,14 +132,14 @@ fn run(flags: &Flags) -> ExitCode {
     let seed = flags.seed.to_string();
     let (daemon, cold_start) = start(folder.path(), &["--backend", "jack", "--seed", &seed, "--json"]);
     let mut session = Session::begin();
-    let mut memory = 0.0;
+    let mut memory: Vec<(f64, f64)> = Vec::new();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(flags.seconds) {
         let length = phrases.between(PHRASE[0], PHRASE[1]);
         let phrase = phrases.next(length);
         let listening = phrases.between(LISTENING[0], LISTENING[1]);
         session.round(&phrase, listening);
-        memory = daemon.resident_mb().max(memory);
+        memory.push((begun.elapsed().as_secs_f64(), daemon.resident_mb()));
     }
     let (status, said) = daemon.stop("TERM", Duration::from_secs(10));
     session.listen_out();
@@ -147,6 +154,9 @@ fn run(flags: &Flags) -> ExitCode {
     let sent = report.notes.on_time + report.notes.late;
     if sent != outcome.notes {
         println!("the daemon says that it sent {sent} notes, but {} were heard", outcome.notes);
+    }
+    if flags.soak {
+        return soaked(&report, &outcome, &memory, &session, folder.path());
     }
     if flags.virtual_phrases > 0 {
         let outcome = human::virtually::play(&mut phrases, flags.virtual_phrases.into());
@@ -163,11 +173,35 @@ fn run(flags: &Flags) -> ExitCode {
             SessionDuration::from_micros(outcome.handover_error.summary().p50_us).as_seconds() * 1000.0,
         ),
         cold_start_ms: tenths(cold_start.as_secs_f64() * 1000.0),
-        rss_mb: tenths(memory),
+        rss_mb: tenths(memory.iter().map(|(_, mb)| *mb).fold(0.0, f64::max)),
         stuck_notes: outcome.stuck,
     };
     println!("{}", serde_json::to_string(&json).expect("plain numbers"));
     ExitCode::SUCCESS
+}
+
+/// Says what the session has kept, as one line of JSON at the end.
+fn soaked(report: &Report, outcome: &Outcome, memory: &[(f64, f64)], session: &Session, folder: &Path) -> ExitCode {
+    let played = session.pianist.log.iter().filter(|message| message.voice == Voice::Human && message.is_note_on());
+    let take = antiphon::midi_file::read_notes(&folder.join("AI_generated.mid"));
+    let sent = report.notes.on_time + report.notes.late;
+    let mut soak = Soak {
+        minutes: tenths(memory.last().map_or(0.0, |(seconds, _)| seconds / 60.0)),
+        rss_settled_mb: 0.0,
+        rss_min_mb: 0.0,
+        rss_max_mb: 0.0,
+        on_time_rate: ratio(report.notes.on_time, sent + report.notes.missed),
+        missed: report.notes.missed,
+        dropped: report.dropped.input + report.dropped.record,
+        stuck_notes: outcome.stuck,
+        notes_on_the_wires: outcome.notes + played.count() as u64,
+        notes_in_the_take: take.ok().map(|notes| notes.len() as u64),
+        failures: Vec::new(),
+    };
+    soak.remembers(memory);
+    let soak = soak.judged();
+    println!("{}", serde_json::to_string(&soak).expect("plain numbers"));
+    if soak.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Starts the daemon, and says how long it took until both its ports were there.
