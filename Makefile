@@ -17,8 +17,10 @@ ARGS =
 SECONDS = 60
 MINUTES = 60
 N = 20
+EVENTS = 1000000
+SEED = 1
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test recipes bench-live train train-shared soak \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test recipes bench-live train train-shared soak note-debts \
         bench-train bench-read examples songs setup setup-test
 .NOTPARALLEL:
 
@@ -70,6 +72,10 @@ recipes: build ## recipes of the guide with the real programs, on a JACK server 
 kill-test: setup-test checkout ## the daemon is killed N=20 times at random moments while it records; every file is looked at, by mido too
 	@mido=$$(tools/venv.sh kill-test tests/kill_test/requirements.txt) && \
 	ANTIPHON_MIDO="$$mido" cargo test $(CARGO_FLAGS) --test kill_test -- --kills $(N) --lanes 4
+
+note-debts: setup checkout ## sessions at random under virtual time until EVENTS=1000000: nothing may go on sounding; SEED=1
+	@line=$$(mktemp) && ANTIPHON_NOTE_DEBTS='$(EVENTS) $(SEED)' ANTIPHON_NOTE_DEBTS_LINE="$$line" \
+	  cargo test $(CARGO_FLAGS) --lib nothing_goes_on_sounding -- --nocapture; ended=$$?; cat "$$line"; rm -f "$$line"; exit $$ended
 
 bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)

@@ -130,6 +130,11 @@ impl<M: NoteModel> Ensemble<M> {
         self.offered = Some(model);
     }
 
+    /// Tells what would let go of each key and pedal that the human is believed to hold.
+    pub fn held(&self, mut tell: impl FnMut(ShortMessage)) {
+        self.conductors.iter().flatten().for_each(|conductor| conductor.held(&mut tell));
+    }
+
     /// Whether the model has taken in all that was heard.
     pub fn is_settled(&self) -> bool {
         self.conductors.iter().flatten().all(|conductor| conductor.is_settled())

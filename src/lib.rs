@@ -16,6 +16,7 @@
 //! - [`ensemble`]: the conductors of all players around one model
 //! - [`player`]: due order and note debts
 //! - [`gate`]: the last check on the way out
+//! - [`hands`]: what the human holds, for those who have missed something
 //! - [`echo`], [`thru`]: our own output when it comes back; passing on what the human plays
 //! - [`transcript`], [`session_file`], [`replay`]: the calls of a session, as a file, and played again
 //! - [`synth`]: sound without a synthesiser or a DAW
@@ -50,6 +51,7 @@ pub mod evaluation;
 mod fault;
 pub mod figures;
 pub mod gate;
+pub mod hands;
 pub mod heap;
 pub mod life;
 pub mod limits;

@@ -1,6 +1,6 @@
 //! The listener: what the human plays, as notes, and whether they still play.
 
-use crate::midi::{DRUMS, MidiEvent};
+use crate::midi::{DRUMS, MidiEvent, ShortMessage};
 use crate::note::Note;
 use crate::time::{SessionDuration, SessionTime};
 
@@ -103,6 +103,18 @@ impl Listener {
         let open = self.channels.iter().flat_map(|channel| (0..).zip(&channel.open));
         let down = open.filter(|(_, open)| open.is_some_and(|open| open.key_down));
         down.fold(0, |keys, (key, _): (u32, _)| keys | 1 << key)
+    }
+
+    /// Tells what would let go of each key and pedal that is down.
+    pub fn held(&self, mut tell: impl FnMut(ShortMessage)) {
+        for (number, channel) in (0u8..).zip(&self.channels) {
+            for (key, _) in (0u8..).zip(&channel.open).filter(|(_, open)| open.is_some_and(|open| open.key_down)) {
+                tell(ShortMessage::note_off(number, key));
+            }
+            if channel.pedal_down {
+                tell(ShortMessage::control_change(number, 64, 0));
+            }
+        }
     }
 
     /// When the human's rest begins if they do nothing more: when no key is down, and no pedal either. `None` before

@@ -312,6 +312,15 @@ impl Player {
         }
     }
 
+    /// Tells what would let go of each key that the human is believed to hold.
+    pub fn held(&self, mut tell: impl FnMut(ShortMessage)) {
+        for (channel, state) in (0u8..).zip(&self.channels) {
+            for key in (0..128u8).filter(|key| state.held & (1 << key) != 0) {
+                tell(ShortMessage::note_off(channel, key));
+            }
+        }
+    }
+
     /// Keys that the human holds where the answer on `channel` can hear them.
     fn held_against(&self, channel: u8) -> u128 {
         if self.manners.apart {

@@ -6,6 +6,8 @@
 //! ```
 //! Stopped from the sources to the sinks. The ports are opened before anything is written.
 
+#[cfg(test)]
+mod debts;
 mod desk;
 mod replaying;
 #[cfg(test)]
@@ -18,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use desk::Desk;
+use desk::{Desk, Unsent};
 use thiserror::Error;
 pub use way_out::{WayOut, WayTaken};
 
@@ -57,6 +59,9 @@ const RECORD_QUEUE: usize = 65_536;
 /// Pieces of SysEx that may wait for the recorder: 1.9 MB. When it is full the newest is dropped and counted, and its
 /// message is not recorded.
 const SYSEX_QUEUE: usize = 8192;
+
+/// How soon it is tried again to tell the player what it must know and had no place for.
+const UNSENT_AGAIN: SessionDuration = SessionDuration::from_millis(1);
 
 /// Calls that may wait for the session file: a minute and a half of planning without a pause. When it is full the
 /// newest is dropped and counted, and the file says that it is not whole.
@@ -160,8 +165,9 @@ impl LiveSession {
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
         let (from_ports, pieces) = crossbeam_channel::bounded(SYSEX_QUEUE);
-        let input =
-            InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status)).keeping_sysex(from_ports);
+        let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status))
+            .keeping_sysex(from_ports)
+            .routed(Arc::clone(&routing));
         let OpenPorts { system, timing, lead, listening, sending, player, keeper, inputs, output, release, silence } =
             ports::open(
                 settings.backend,
@@ -207,7 +213,7 @@ impl LiveSession {
         let desk = Desk {
             clock,
             player,
-            unsent: None,
+            unsent: Unsent::default(),
             offered: None,
             record: from_conductor,
             watchers: tell_watchers,
@@ -431,53 +437,96 @@ impl<M: NoteModel + 'static> Stand<M> {
 
     fn play(&mut self) -> Result<(), ModelError> {
         loop {
+            self.mend()?;
             let now = self.clock.now();
             self.desk.status.life.conductor.beat();
-            let wake = match self.deck.reel() {
-                // Nothing is planned while a take is played back.
-                Some(reel) => Some(reel.next_wake().max(self.retry_at)),
-                None => self.ensemble.next_wake(now),
-            };
-            let wake = wake.map(|wake| self.clock.instant(wake.max(now)));
+            let wake = self.next_wake(now).map(|wake| self.clock.instant(wake.max(now)));
             let beat = self.clock.instant(now) + BEAT_EVERY;
             // What the human does comes before any planning.
             let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));
             self.desk.status.figures.input_queue.saw(self.heard.len());
             match heard {
-                Ok(Cue::Human(timed)) => self.hear(timed)?,
-                Ok(Cue::File(timed)) => {
-                    self.desk.tell(PlayerCommand::Human(timed));
-                    self.hear(timed)?;
-                }
-                Ok(Cue::Knob(timed)) => self.turn(timed),
-                Ok(Cue::Control { at, control }) => self.obey(at, control),
-                Ok(Cue::Controllers(layers)) => {
-                    let controllers = self.controls.replace(layers);
-                    self.desk.show(Sight::Controllers(controllers));
-                }
-                Ok(Cue::ModelLoaded) => match self.shelf.loaded() {
-                    Some(Ok(model)) => {
-                        self.desk.offered = Some((model.origin().name.clone(), model.styles().to_vec()));
-                        self.ensemble.offer_model(model);
+                Ok(cue) => {
+                    if !self.take(cue)? {
+                        return Ok(());
                     }
-                    Some(Err(why)) => self.desk.show(Sight::Trouble(format!("{why}; the model that plays goes on"))),
-                    None => {}
-                },
-                Ok(Cue::TakeRead) => self.put_on()?,
-                Ok(Cue::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                    self.ensemble.end(self.clock.now());
-                    return Ok(());
                 }
                 // It woke to show that it is alive.
                 Err(RecvTimeoutError::Timeout) if wake.is_none_or(|wake| wake > beat) => {}
-                Err(RecvTimeoutError::Timeout) if self.deck.reel().is_some() => self.wind(),
-                Err(RecvTimeoutError::Timeout) => self.wake()?,
+                Err(RecvTimeoutError::Timeout) => self.on_time()?,
+                Err(RecvTimeoutError::Disconnected) => return self.take(Cue::Stop).map(drop),
             }
         }
     }
-}
 
-impl<M: NoteModel> Stand<M> {
+    /// When [`Stand::on_time`] is to be called, if nothing comes in before.
+    fn next_wake(&mut self, now: SessionTime) -> Option<SessionTime> {
+        let next = match self.deck.reel() {
+            // Nothing is planned while a take is played back.
+            Some(reel) => Some(reel.next_wake().max(self.retry_at)),
+            None => self.ensemble.next_wake(now),
+        };
+        let unsent = (!self.desk.unsent.is_empty()).then_some(now + UNSENT_AGAIN);
+        next.into_iter().chain(unsent).min()
+    }
+
+    /// Where a queue was full: looks, once all is heard that was in it, whether keys or pedals went up meanwhile.
+    fn mend(&mut self) -> Result<(), ModelError> {
+        if !self.heard.is_empty() || !self.routing.hands.conductor_missed() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let mut gone = Vec::new();
+        self.ensemble.held(|message| {
+            if !self.routing.hands.holds(message) {
+                gone.push(message);
+            }
+        });
+        gone.into_iter().try_for_each(|message| self.hear(TimedMessage { time: now, message }))
+    }
+
+    fn on_time(&mut self) -> Result<(), ModelError> {
+        self.desk.send_unsent();
+        if self.deck.reel().is_some() {
+            self.wind();
+            return Ok(());
+        }
+        self.wake()
+    }
+
+    /// Does what has come in; false when the session ends.
+    fn take(&mut self, cue: Cue) -> Result<bool, ModelError> {
+        match cue {
+            Cue::Human(timed) => self.hear(timed)?,
+            Cue::File(timed) => {
+                self.desk.tell(PlayerCommand::Human(timed));
+                self.hear(timed)?;
+            }
+            Cue::Knob(timed) => self.turn(timed),
+            Cue::Control { at, control } => self.obey(at, control),
+            Cue::Controllers(layers) => {
+                let controllers = self.controls.replace(layers);
+                self.desk.show(Sight::Controllers(controllers));
+            }
+            Cue::ModelLoaded => match self.shelf.loaded() {
+                Some(Ok(model)) => self.offer(model),
+                Some(Err(why)) => self.desk.show(Sight::Trouble(format!("{why}; the model that plays goes on"))),
+                None => {}
+            },
+            Cue::TakeRead => self.put_on()?,
+            Cue::Stop => {
+                self.ensemble.end(self.clock.now());
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn offer(&mut self, model: M) {
+        self.desk.offered = Some((model.origin().name.clone(), model.styles().to_vec()));
+        self.ensemble.offer_model(model);
+    }
+
     fn wake(&mut self) -> Result<(), ModelError> {
         let from = self.clock.now();
         let mut planned = false;

@@ -5,7 +5,7 @@
 use crate::midi::{MidiEvent, ShortMessage};
 
 /// Pedals that hold notes: sustain and sostenuto.
-const PEDALS: [u8; 2] = [64, 66];
+pub(crate) const PEDALS: [u8; 2] = [64, 66];
 
 /// The ledger of what was passed on.
 ///
@@ -66,7 +66,7 @@ impl Thru {
 }
 
 /// The pedal that moves, by its place in `PEDALS`, and whether it is down then.
-fn pedal(message: ShortMessage) -> Option<(usize, bool)> {
+pub(crate) fn pedal(message: ShortMessage) -> Option<(usize, bool)> {
     let &[status, controller, value] = message.as_bytes() else { return None };
     let pedal = PEDALS.iter().position(|pedal| *pedal == controller).filter(|_| status & 0xf0 == 0xb0)?;
     Some((pedal, value >= 64))

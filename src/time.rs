@@ -4,6 +4,8 @@
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A point in time: microseconds since the session began.
@@ -114,17 +116,41 @@ impl fmt::Display for SessionTime {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
+    /// In tests under virtual time: what it shows.
+    #[cfg(test)]
+    shown: Option<&'static AtomicU64>,
 }
 
 impl Clock {
     /// Starts the session's time at zero.
     #[expect(clippy::new_without_default, reason = "starting a clock is an act, not a default value")]
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+            #[cfg(test)]
+            shown: None,
+        }
+    }
+
+    /// A clock that stands still until it is set.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> Self {
+        // It lives as long as the threads of a real one could.
+        Self { shown: Some(Box::leak(Box::default())), ..Self::new() }
+    }
+
+    /// Sets a clock that stands still.
+    #[cfg(test)]
+    pub(crate) fn set(&self, now: SessionTime) {
+        self.shown.expect("a clock by hand").store(now.0, Relaxed);
     }
 
     /// The time now.
     pub fn now(&self) -> SessionTime {
+        #[cfg(test)]
+        if let Some(shown) = self.shown {
+            return SessionTime(shown.load(Relaxed));
+        }
         SessionTime(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 

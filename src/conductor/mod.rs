@@ -16,7 +16,7 @@ pub use turn::Turn;
 use crate::beat::Grid;
 use crate::continuation::Continuation;
 use crate::listener::{Heard, Listener};
-use crate::midi::ShortMessage;
+use crate::midi::{MidiEvent, ShortMessage};
 use crate::model::{ModelError, NoteModel};
 use crate::player::{PlannedNote, PlayerCommand};
 use crate::settings::{BargeIn, Mode, Settings};
@@ -193,6 +193,10 @@ impl Conductor {
     pub fn follow_clock<M>(&mut self, stage: &mut Stage<'_, M>, at: SessionTime, mut act: impl FnMut(Action)) {
         self.begin_if_due(at, &mut act);
         let Some(plan) = self.plan.as_ref().filter(|plan| !plan.begun) else { return };
+        // What is on its way to the port stays: the clock that comes a moment before its beat would put it off for ever.
+        if plan.sent && plan.begins <= at + stage.lead {
+            return;
+        }
         let begins = stage.entry(plan.due, at + stage.lead);
         let off = begins.since(plan.begins).max(plan.begins.since(begins));
         if off > OFF_THE_CLOCK {
@@ -210,11 +214,25 @@ impl Conductor {
     /// As at the session's beginning, but for what was played.
     pub fn begin_anew(&mut self, at: SessionTime, mut act: impl FnMut(Action)) {
         self.held_back = false;
+        // What is held here may be let go of elsewhere.
+        let continuation = &mut self.continuation;
+        for channel in 0..16 {
+            self.listener.hear(at, MidiEvent::AllNotesOff { channel }, |heard| {
+                if let Heard::Finished(note) = heard {
+                    continuation.finish(note);
+                }
+            });
+        }
         self.begin_if_due(at, &mut act);
         self.cut_off(at, &mut act);
         self.heard_since_answer = false;
         self.handed_over = false;
         self.ended = None;
+    }
+
+    /// Tells what would let go of each key and pedal that the human is believed to hold.
+    pub fn held(&self, tell: impl FnMut(ShortMessage)) {
+        self.listener.held(tell);
     }
 
     /// The mode has changed: what was taken back before counts no longer.

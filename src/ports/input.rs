@@ -53,13 +53,14 @@ pub struct InputSink {
     pieces: Option<Sender<Piece>>,
     /// Ports that have got a [`Slicer`] so far.
     ports: Arc<AtomicU32>,
+    routing: Arc<Routing>,
 }
 
 /// What has been done with a message before it comes to the sink, and what there is left to do.
 #[derive(Clone)]
 enum Way {
     /// Nobody has seen it: it may be an echo, and the player is told at once.
-    Port(Sender<Order>, Arc<Routing>),
+    Port(Sender<Order>),
     /// The player has had it.
     Met,
     /// It comes from a file, which is no echo; the conductor's thread tells the player.
@@ -69,7 +70,26 @@ enum Way {
 impl InputSink {
     /// A sink that leads to the conductor's queue. Messages that `controls` claims are no music.
     pub fn new(conductor: Sender<Cue>, controls: Arc<Claims>, status: Arc<Status>) -> Self {
-        Self { conductor, way: Way::Met, controls, status, pieces: None, ports: Arc::default() }
+        Self {
+            conductor,
+            way: Way::Met,
+            controls,
+            status,
+            pieces: None,
+            ports: Arc::default(),
+            routing: Arc::default(),
+        }
+    }
+
+    /// Shares with the ports what is known of echoes and of what the human holds.
+    pub fn routed(mut self, routing: Arc<Routing>) -> Self {
+        self.routing = routing;
+        self
+    }
+
+    /// What is shared with the ports.
+    pub(super) fn routing(&self) -> &Routing {
+        &self.routing
     }
 
     /// Also sends what is said in SysEx to the recorder.
@@ -93,8 +113,8 @@ impl InputSink {
 
     /// Also keeps echoes out and tells the player, so that an answer yields without waiting for the conductor.
     pub(super) fn telling(mut self, player: Sender<Order>, routing: Arc<Routing>) -> Self {
-        self.way = Way::Port(player, routing);
-        self
+        self.way = Way::Port(player);
+        self.routed(routing)
     }
 
     /// For a file that plays the human.
@@ -120,28 +140,38 @@ impl InputSink {
     pub fn push(&self, time: SessionTime, bytes: &[u8]) {
         let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
         let timed = TimedMessage { time, message };
-        if let Way::Port(_, routing) = &self.way
-            && routing.echoes.is_echo(time, message)
-        {
+        let hands = &self.routing.hands;
+        if matches!(self.way, Way::Port(_)) && self.routing.echoes.is_echo(time, message) {
             self.status.echoes.fetch_add(1, Relaxed);
             return;
         }
-        let cue = if self.controls.claims(message) {
+        // A key that went down as music goes up as music, though it has become a control meanwhile.
+        let ends_music = !matches!(self.way, Way::Met) && hands.holds(message) && !message.is_note_on();
+        let cue = if self.controls.claims(message) && !ends_music {
             Cue::Knob(timed)
         } else {
-            if let Way::Port(player, _) = &self.way
+            if !matches!(self.way, Way::Met) {
+                hands.hear(message);
+            }
+            if let Way::Port(player) = &self.way
                 && message.channel().is_some()
                 && player.try_send(Order::Command(PlayerCommand::Human(timed))).is_err_and(|error| error.is_full())
             {
-                // Policy when full: counted. The conductor, which hears of it next, cancels the answer too.
+                // Policy when full: counted. The conductor, which hears of it next, cancels the answer too, and when the
+                // queue is empty the player looks what the human still holds.
                 self.status.player_missed.fetch_add(1, Relaxed);
+                hands.missed_by_player();
             }
             self.status.heard(message);
             if matches!(self.way, Way::File) { Cue::File(timed) } else { Cue::Human(timed) }
         };
-        // Policy when full: the newest message is dropped and counted; the driver must never be held up.
-        if self.conductor.try_send(cue).is_err_and(|error| error.is_full()) {
+        // Policy when full: the newest message is dropped and counted; the driver must never be held up. When the queue is
+        // empty the conductor looks what the human still holds.
+        if let Err(error) = self.conductor.try_send(cue)
+            && error.is_full()
+        {
             self.status.input_dropped.fetch_add(1, Relaxed);
+            hands.missed_by_conductor();
         }
     }
 }

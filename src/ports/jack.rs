@@ -441,6 +441,7 @@ impl Ears<'_> {
     /// The human sends this.
     fn hear(&mut self, timed: TimedMessage, out: &mut Placer<'_>) {
         let TimedMessage { time, message } = timed;
+        self.routing.hands.hear(message);
         if !self.controls.claims(message) {
             let now = out.latency.musical(time);
             self.player.play(now, |time, message| out.send(time, message));
@@ -458,6 +459,7 @@ impl Ears<'_> {
         }
         if self.heard.push(timed).is_err() {
             self.status.input_dropped.fetch_add(1, Relaxed);
+            self.routing.hands.missed_in_a_ring();
         }
     }
 

@@ -42,6 +42,7 @@ impl Pump {
                 while let Ok(TimedMessage { time, message }) = heard.pop() {
                     input.push(time, message.as_bytes());
                 }
+                input.routing().hands.ring_is_empty();
                 while let Ok(piece) = pieces.pop() {
                     input.push_piece(piece);
                 }

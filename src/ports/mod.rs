@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod announcements;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod cables;
 mod file;
 #[cfg(feature = "jack")]

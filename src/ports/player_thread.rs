@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -21,13 +21,16 @@ use crate::player::{self, Player, PlayerCommand};
 use crate::status::Status;
 use crate::take::Happening;
 use crate::thru::Thru;
-use crate::time::{Clock, SessionTime};
+use crate::time::{Clock, SessionDuration, SessionTime};
 
 /// Orders that may wait: a whole plan, and as much again for cancellations.
-const ORDERS: usize = 2 * player::CAPACITY;
+pub(super) const ORDERS: usize = 2 * player::CAPACITY;
 
 /// How soon a note-off that a port refused is sent again.
-const RETRY_AFTER: Duration = Duration::from_millis(5);
+const RETRY_AFTER: SessionDuration = SessionDuration::from_millis(5);
+
+/// How often that is tried at the end: the way out waits for half a second.
+const LAST_TRIES: usize = 80;
 
 /// What the thread is done with and may not drop itself, since closing a port takes its time. When it is full, which
 /// takes hundreds of ports within a quarter of a second, the thread drops it all the same.
@@ -104,32 +107,10 @@ impl PlayerThread {
         earliest: Offset,
         wiring: &Wiring,
     ) -> Result<Started, PortError> {
-        let clock = wiring.clock;
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
         let (at_the_end, ended) = crossbeam_channel::bounded(0);
         let (tell_priority, priority) = crossbeam_channel::bounded(1);
-        let (throw_away, scrap) = crossbeam_channel::bounded(SCRAP);
-        // With room for all cables, so that the thread takes no memory.
-        let mut wires = Vec::with_capacity(MOST + 1);
-        wires.extend(output.map(|(output, offset)| Box::new(Wire::new(None, output, offset, earliest))));
-        let wires = Wires {
-            clock,
-            offset: earliest,
-            wires,
-            left: None,
-            routing: Arc::clone(&wiring.routing),
-            record: wiring.record.clone(),
-            status: Arc::clone(&wiring.status),
-        };
-        let performance = Performance {
-            clock,
-            offset: earliest,
-            player: Player::default(),
-            thru: Thru::default(),
-            tape: Tape::default(),
-            wires,
-            throw_away,
-        };
+        let (performance, scrap) = Performance::new(output, earliest, wiring);
         let thread = thread::Builder::new()
             .name("player".into())
             .spawn(move || {
@@ -160,13 +141,17 @@ impl PlayerThread {
 impl PlayerThread {
     /// Calls for silence from any other thread. The call has a place of its own, so that no full queue stops it.
     pub(super) fn silence(&self, routing: &Arc<Routing>) -> Silence {
-        let (orders, routing) = (self.orders.clone(), Arc::clone(routing));
-        Arc::new(move || {
-            routing.call_for_silence();
-            // A thread whose queue is full is awake.
-            let _ = orders.try_send(Order::Look);
-        })
+        silence(self.orders.clone(), Arc::clone(routing))
     }
+}
+
+/// Calls for silence at the other end of the queue `orders`.
+pub(super) fn silence(orders: Sender<Order>, routing: Arc<Routing>) -> Silence {
+    Arc::new(move || {
+        routing.call_for_silence();
+        // A thread whose queue is full is awake.
+        let _ = orders.try_send(Order::Look);
+    })
 }
 
 impl Drop for PlayerThread {
@@ -181,7 +166,7 @@ impl Drop for PlayerThread {
 }
 
 /// Everything that the player's thread may touch.
-struct Performance {
+pub(super) struct Performance {
     clock: Clock,
     /// That of the earliest port. The player lives in musical time.
     offset: Offset,
@@ -286,34 +271,117 @@ impl Wires {
 }
 
 impl Performance {
+    /// With our own port, if there is one; and what it is done with.
+    pub(super) fn new(
+        output: Option<(Box<dyn MidiOutput>, Offset)>,
+        earliest: Offset,
+        wiring: &Wiring,
+    ) -> (Self, Receiver<Scrap>) {
+        let (throw_away, scrap) = crossbeam_channel::bounded(SCRAP);
+        // With room for all cables, so that the thread takes no memory.
+        let mut wires = Vec::with_capacity(MOST + 1);
+        wires.extend(output.map(|(output, offset)| Box::new(Wire::new(None, output, offset, earliest))));
+        let wires = Wires {
+            clock: wiring.clock,
+            offset: earliest,
+            wires,
+            left: None,
+            routing: Arc::clone(&wiring.routing),
+            record: wiring.record.clone(),
+            status: Arc::clone(&wiring.status),
+        };
+        let performance = Self {
+            clock: wiring.clock,
+            offset: earliest,
+            player: Player::default(),
+            thru: Thru::default(),
+            tape: Tape::default(),
+            wires,
+            throw_away,
+        };
+        (performance, scrap)
+    }
+
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
             self.wires.status.life.player.beat();
-            let now = self.offset.musical(self.clock.now());
-            self.player.play(now, |time, message| self.wires.send(time, message));
-            self.tape.play(now, |_, message| self.wires.replay(message));
-            self.wires.catch_up();
-            let order = self.next_order(orders);
-            self.wires.status.figures.player_queue.saw(orders.len());
-            match order {
-                Ok(order) => {
-                    if !self.follow(order) {
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if self.wires.routing.takes_call_for_silence() && !self.fall_silent(orders) {
+            self.play();
+            // It does not sleep for so long that it seems to hang.
+            let beat = Instant::now() + BEAT_EVERY;
+            let wake = self.next_wake().map_or(beat, |wake| beat.min(self.clock.instant(wake)));
+            let goes_on = match orders.recv_deadline(wake) {
+                Ok(order) => self.take(order, orders),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            if !goes_on {
                 return;
             }
         }
     }
 
+    /// How many keys the human is believed to hold.
+    #[cfg(test)]
+    pub(super) fn keys_held(&self) -> usize {
+        let mut count = 0;
+        self.player.held(|_| count += 1);
+        count
+    }
+
+    /// Sends what is due.
+    pub(super) fn play(&mut self) {
+        let now = self.offset.musical(self.clock.now());
+        self.player.play(now, |time, message| self.wires.send(time, message));
+        self.tape.play(now, |_, message| self.wires.replay(message));
+        self.wires.catch_up();
+    }
+
+    /// When there is something to send, if no order comes before.
+    pub(super) fn next_wake(&self) -> Option<SessionTime> {
+        let wires = &self.wires.wires;
+        let retry_at = wires.iter().any(|wire| wire.owes()).then(|| self.clock.now() + RETRY_AFTER);
+        let planned = self.player.next_due().into_iter().chain(self.tape.next_due()).min();
+        let planned = planned.map(|due| self.offset.leaves_at(due));
+        planned.into_iter().chain(wires.iter().filter_map(|wire| wire.next_due())).chain(retry_at).min()
+    }
+
+    /// Takes an order from the queue `orders`; false when it is to end.
+    pub(super) fn take(&mut self, order: Order, orders: &Receiver<Order>) -> bool {
+        self.wires.status.figures.player_queue.saw(orders.len());
+        if !self.follow(order) {
+            return false;
+        }
+        if orders.is_empty() && self.wires.routing.hands.player_missed() {
+            self.mend();
+        }
+        !self.wires.routing.takes_call_for_silence() || self.fall_silent(orders)
+    }
+
+    /// A queue was full: whatever the human is believed to hold and does not hold goes up.
+    fn mend(&mut self) {
+        let now = self.clock.now();
+        let (player, mut thru) = (&self.player, self.thru.clone());
+        let mut gone = Thru::default();
+        let routing = Arc::clone(&self.wires.routing);
+        // Keys and pedals: the ledger of what is passed on holds both.
+        let mut note = |message: ShortMessage| {
+            if !routing.hands.holds(message) {
+                let down = match *message.as_bytes() {
+                    [status @ 0xb0..=0xbf, pedal, _] => ShortMessage::control_change(status & 15, pedal, 127),
+                    _ => ShortMessage::note_on(message.channel().unwrap_or(0), message.as_bytes()[1], 64),
+                };
+                gone.passes(down, true);
+            }
+        };
+        player.held(&mut note);
+        thru.release(&mut note);
+        gone.release(|message| self.obey(PlayerCommand::Human(TimedMessage { time: now, message })));
+    }
+
     /// Does what an order says; false when it is to end. Dropping the performance then releases what sounds.
     fn follow(&mut self, order: Order) -> bool {
         match order {
-            Order::Command(command) => self.take(command),
+            Order::Command(command) => self.obey(command),
             Order::Ports(Change(change)) => self.change(change),
             Order::Look => {}
             Order::End => return false,
@@ -325,20 +393,8 @@ impl Performance {
     fn fall_silent(&mut self, orders: &Receiver<Order>) -> bool {
         let before = orders.len();
         let goes_on = orders.try_iter().take(before).all(|order| self.follow(order));
-        self.take(PlayerCommand::Panic);
+        self.obey(PlayerCommand::Panic);
         goes_on
-    }
-
-    /// Sleeps until there is an order or something to send, but not for so long that it seems to hang.
-    fn next_order(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
-        let wires = &self.wires.wires;
-        let retry_at = wires.iter().any(|wire| wire.owes()).then(|| Instant::now() + RETRY_AFTER);
-        let planned = self.player.next_due().into_iter().chain(self.tape.next_due()).min();
-        let planned = planned.map(|due| self.offset.leaves_at(due));
-        let due = planned.into_iter().chain(wires.iter().filter_map(|wire| wire.next_due())).min();
-        let beat = Instant::now() + BEAT_EVERY;
-        let wake = due.map(|due| self.clock.instant(due)).into_iter().chain(retry_at).fold(beat, Instant::min);
-        orders.recv_deadline(wake)
     }
 
     fn change(&mut self, change: Replug) {
@@ -369,7 +425,7 @@ impl Performance {
         }
     }
 
-    fn take(&mut self, command: PlayerCommand) {
+    fn obey(&mut self, command: PlayerCommand) {
         let now = self.offset.musical(self.clock.now());
         self.wires.left = None;
         self.player.command(command, now, |time, message| self.wires.send_at_once(time, message));
@@ -408,18 +464,28 @@ impl Drop for Performance {
         self.tape.stop(|message| self.wires.end_replay(message));
         (0..16).for_each(|channel| self.wires.silence(channel));
         self.thru.release(|message| self.wires.pass(message));
+        // A panic may have come between a ledger and its port.
+        self.wires.wires.iter_mut().for_each(|wire| wire.owe_all());
         self.wires.catch_up();
+        // A port that is busy gets some time; nothing else is to be done any more.
+        for _ in 0..LAST_TRIES {
+            if !self.wires.wires.iter().any(|wire| wire.owes()) {
+                return;
+            }
+            thread::sleep(RETRY_AFTER.into());
+            self.wires.catch_up();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use super::*;
     use crate::note::Note;
     use crate::player::PlannedNote;
-    use crate::time::SessionDuration;
 
     /// A port that refuses its first note-offs, and remembers what it took.
     struct Reluctant {

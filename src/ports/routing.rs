@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::echo::Echoes;
+use crate::hands::Hands;
 use crate::settings::{Feedback, Settings};
 
 /// Whether echoes are heard and whether the human's messages are passed on; the ledger of echoes; and whether silence is
@@ -13,6 +14,8 @@ use crate::settings::{Feedback, Settings};
 pub struct Routing {
     /// What was sent and may come back.
     pub echoes: Echoes,
+    /// What the human holds.
+    pub hands: Hands,
     thru: AtomicBool,
     silence: AtomicBool,
 }

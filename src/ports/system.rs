@@ -228,7 +228,7 @@ fn vanished(port: &Found) -> PortError {
 }
 
 /// What an input's callback needs.
-struct Listening {
+pub(super) struct Listening {
     clock: Clock,
     stamps: Stamps,
     sink: InputSink,
@@ -237,19 +237,19 @@ struct Listening {
 }
 
 impl Listening {
-    fn new(clock: Clock, sink: InputSink) -> Self {
+    pub(super) fn new(clock: Clock, sink: InputSink) -> Self {
         Self { clock, stamps: Stamps::default(), slicer: sink.slicer(), sink, held: Held::default() }
     }
 
     /// Lets go of what is held, as if the human had, and ends a SysEx message that will not go on.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         let now = self.clock.now();
         self.slicer.break_off().into_iter().for_each(|end| self.sink.push_piece(end));
         self.held.release(|message| self.sink.push(now, message.as_bytes()));
     }
 
     /// Thread: midir's. Decodes, stamps, pushes, and no more.
-    fn hear(stamp_us: u64, bytes: &[u8], listening: &mut Self) {
+    pub(super) fn hear(stamp_us: u64, bytes: &[u8], listening: &mut Self) {
         let time = listening.stamps.convert(stamp_us, listening.clock.now());
         let Self { sink, slicer, held, .. } = listening;
         sink.hear(slicer, time, bytes, |met| {

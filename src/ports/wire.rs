@@ -17,7 +17,7 @@ use crate::time::{SessionDuration, SessionTime};
 const WAITING: usize = 1024;
 
 /// An open port that messages are sent to.
-pub(super) trait MidiOutput: Send {
+pub(crate) trait MidiOutput: Send {
     /// Sends now; false when the port refused.
     fn send(&mut self, message: ShortMessage) -> bool;
 }
@@ -97,6 +97,16 @@ impl Wire {
         });
     }
 
+    /// The end: all that sounds here is owed, whatever others believe to have been paid.
+    pub fn owe_all(&mut self) {
+        self.waiting.clear();
+        for (channel, keys) in (0u8..).zip(std::mem::take(&mut self.sounding)) {
+            keys_of(keys).for_each(|key| self.owed.add(ShortMessage::note_off(channel, key)));
+        }
+        let owed = &mut self.owed;
+        self.passed.release(|message| owed.add(message));
+    }
+
     /// Whether messages leave here at once.
     pub fn is_prompt(&self) -> bool {
         self.delay == SessionDuration::ZERO
@@ -125,6 +135,10 @@ impl Wire {
             if self.sounding[usize::from(channel)] & (1 << key) == 0 {
                 return;
             }
+        }
+        if let MidiEvent::AllNotesOff { channel } = message.event() {
+            // By their names first: not every instrument knows the message.
+            self.silence(now, channel, routing);
         }
         self.write_late(now, message, routing);
     }
@@ -161,9 +175,9 @@ impl Wire {
         if let Some(output) = &mut self.output
             && !self.owed.is_empty()
         {
-            for note_off in self.owed.take() {
-                if !output.send(note_off) {
-                    self.owed.add(note_off);
+            for release in self.owed.take() {
+                if !output.send(release) {
+                    self.owed.add(release);
                 }
             }
         }
@@ -188,6 +202,18 @@ impl Wire {
     /// While the port is gone nothing is sent, and what sounded there stays owed.
     fn write(&mut self, message: ShortMessage) {
         let Some(output) = &mut self.output else { return };
+        match message.event() {
+            // Never begun here: the port has come since, or has refused it.
+            MidiEvent::NoteOff { channel, key } if self.sounding[usize::from(channel)] & (1 << key) == 0 => return,
+            // A key is not struck again before its release, which the port has refused, has left.
+            MidiEvent::NoteOn { channel, key, .. }
+                if self.owed.owes(channel, key) && !output.send(ShortMessage::note_off(channel, key)) =>
+            {
+                self.refusals += 1;
+                return;
+            }
+            _ => {}
+        }
         let sent = output.send(message);
         match message.event() {
             MidiEvent::NoteOff { channel, key } => self.sounding[usize::from(channel)] &= !(1 << key),
@@ -202,11 +228,7 @@ impl Wire {
     /// Keeps account of what the port refused.
     fn settle(&mut self, message: ShortMessage, sent: bool) {
         self.refusals += u64::from(!sent);
-        match message.event() {
-            MidiEvent::NoteOff { .. } if !sent => self.owed.add(message),
-            MidiEvent::NoteOn { channel, key, .. } if sent => self.owed.forget(channel, key),
-            _ => {}
-        }
+        if sent { self.owed.forget(message) } else { self.owed.add(message) }
     }
 }
 
