@@ -35,7 +35,7 @@ use crate::playback::{self, Deck};
 use crate::player::PlayerCommand;
 use crate::ports::{
     self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
-    Silence, Wiring,
+    Silence, Sound, SoundSettings, Speaker, Surroundings, Wiring,
 };
 use crate::recorder::{RecordError, Recorder, Sources, Splits};
 use crate::session_file::Header;
@@ -85,6 +85,8 @@ pub struct LiveSettings {
     pub splits: Splits,
     /// Where takes come from that are played back.
     pub takes: playback::Library,
+    /// Sound of our own; `None`: none.
+    pub sound: Option<SoundSettings>,
     /// What the session file beside it begins with; `None`: there is none.
     pub session_file: Option<Header>,
 }
@@ -101,6 +103,9 @@ pub enum SessionError {
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// No sound device, where one had to be there.
+    #[error("there is no sound: {0}; name a device with --audio-device")]
+    NoSound(String),
     /// A thread.
     #[error("no thread could be started: {0}")]
     Thread(std::io::Error),
@@ -128,6 +133,8 @@ pub struct LiveSession {
     pub moved_aside: Option<PathBuf>,
     /// What can be watched while it plays.
     pub feed: Feed,
+    /// Where our own sound sounds, or why nowhere; `None` where none is wanted.
+    pub sounding: Option<Result<String, String>>,
     clock: Clock,
     // Dropped in this order: sources first.
     file_player: Option<FilePlayer>,
@@ -139,6 +146,7 @@ pub struct LiveSession {
     to_conductor: Sender<Cue>,
     conductor: Option<JoinHandle<Result<(), ModelError>>>,
     output: Option<Box<dyn Send>>,
+    sound: Option<Sound>,
     release: Release,
     silence: Silence,
     recorder: Option<Recorder>,
@@ -164,6 +172,25 @@ impl LiveSession {
         let controls = ControlMap::new(settings.controls);
         let routing = Arc::new(Routing::default());
         routing.follow(ensemble.settings());
+        let around = Surroundings {
+            clock,
+            routing: Arc::clone(&routing),
+            status: Arc::clone(&status),
+            watchers: tell_watchers.clone(),
+        };
+        let (sound, speaker) = match settings.sound {
+            None => (None, Speaker::default()),
+            Some(wanted) => {
+                let required = wanted.required;
+                let (sound, speaker) = Sound::start(wanted, around).map_err(SessionError::Thread)?;
+                if let Err(why) = sound.opened.as_ref()
+                    && required
+                {
+                    return Err(SessionError::NoSound(why.clone()));
+                }
+                (Some(sound), speaker)
+            }
+        };
         let (from_ports, pieces) = crossbeam_channel::bounded(SYSEX_QUEUE);
         let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status))
             .keeping_sysex(from_ports)
@@ -180,6 +207,7 @@ impl LiveSession {
                     routing: Arc::clone(&routing),
                     status: Arc::clone(&status),
                     watchers: tell_watchers.clone(),
+                    speaker,
                 },
             )?;
         // After the ports, so that a wrong port name neither moves an earlier take nor leaves an empty one.
@@ -233,6 +261,7 @@ impl LiveSession {
             sending,
             moved_aside: recorder.moved_aside.clone(),
             feed,
+            sounding: sound.as_ref().map(|sound| sound.opened.clone()),
             clock,
             file_player: None,
             cables: keeper.cables.clone(),
@@ -242,6 +271,7 @@ impl LiveSession {
             to_conductor,
             conductor: Some(conductor),
             output: Some(output),
+            sound,
             release,
             silence,
             recorder: Some(recorder),
@@ -306,6 +336,7 @@ impl LiveSession {
         let conducted = self.conductor.take().map(JoinHandle::join);
         // Nothing new is planned any more: the player releases what sounds and ends.
         self.output = None;
+        self.sound = None;
         match conducted {
             Some(Ok(result)) => Ok(result?),
             Some(Err(_)) => Err(SessionError::Panicked),

@@ -7,6 +7,7 @@ use crate::conductor::Turn;
 use crate::figures::Figures;
 use crate::life::Life;
 use crate::midi::{MidiEvent, ShortMessage, key_name};
+use crate::ports::SoundFigures;
 
 /// Marks that no key has been seen yet.
 const NO_KEY: u8 = 255;
@@ -57,6 +58,8 @@ pub struct Status {
     pub replaying: AtomicBool,
     /// Whether the threads that play still turn over.
     pub life: Life,
+    /// The sound of `--synth`.
+    pub sound: SoundFigures,
     /// Set when the model, the MIDI system or a thread failed: the session is over.
     pub failed: AtomicBool,
 }
@@ -116,6 +119,7 @@ impl Default for Status {
             figures: Figures::default(),
             replaying: AtomicBool::new(false),
             life: Life::default(),
+            sound: SoundFigures::default(),
             failed: AtomicBool::new(false),
         }
     }
@@ -162,6 +166,8 @@ impl Status {
             (&self.sysex_dropped, "pieces of SysEx dropped"),
             (&self.sysex_lost, "SysEx messages not recorded"),
             (&self.session_dropped, "calls missing in the session file"),
+            (&self.sound.dropped, "messages not heard"),
+            (&self.sound.lost, "times the sound device has gone"),
             (&self.ports_lost, "times a named port has gone"),
             (&self.write_failed, "times the take could not be written"),
         ];

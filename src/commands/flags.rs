@@ -10,6 +10,7 @@ use super::http_flags::HttpFlags;
 use super::log::{Log, LogFormat};
 use super::osc_flags::OscFlags;
 use super::render::RenderFlags;
+use super::sound_flags::SoundFlags;
 use super::take_flags::TakeFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
@@ -48,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   antiphon jam                              listen on `Antiphon In`, answer on `Antiphon Out`
   antiphon jam --connect-from Keystation    and attach to a keyboard
+  antiphon jam --synth                      hear it without a synth or a DAW
   antiphon jam --mode accompany             play along while you play
   antiphon jam --headless --seconds 600     play alone for ten minutes and record
   antiphon replay AI_generated.session      the same session again
@@ -230,6 +232,9 @@ pub(super) struct JamFlags {
     /// Write no session file beside the take; without it the session cannot be replayed
     #[arg(long)]
     pub no_session: bool,
+
+    #[command(flatten)]
+    pub sound: SoundFlags,
 
     #[command(flatten)]
     pub osc: OscFlags,

@@ -23,6 +23,7 @@ use super::flags::JamFlags;
 use super::log::{Growing, Log, Troubles};
 use super::model::{Loaded, load, settings};
 use super::signals::{HungUp, Signals};
+use super::sound_flags::SoundFlags;
 use super::supervisor::Supervisor;
 use super::watching::{self, take_lines};
 use super::{Exit, Failure, check};
@@ -117,6 +118,7 @@ impl Jam<'_> {
                 let take = flags.playing.out.clone();
                 Arc::new(move |name| takes::read(&take, name))
             },
+            sound: None,
             session_file: None,
         };
         if input.is_none() && self.settings.mode != Mode::Solo && live.backend == Backend::None {
@@ -126,12 +128,17 @@ impl Jam<'_> {
             input = Some(bundled_human()?);
             self.settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
         }
+        let (sound, timbre) = flags.sound.settings(log, live.backend)?.unzip();
+        live.sound = sound;
         let osc = flags.osc.settings()?;
         let clock = Clock::new();
         let header = header(flags, self.settings, &loaded);
         let ensemble = Ensemble::new(loaded.model, header.opening())?;
         live.session_file = Some(header).filter(|_| !flags.no_session);
         let mut session = LiveSession::start(live, clock, ensemble, models.library(flags))?;
+        if let (Some(timbre), Some(sounding)) = (timbre, &session.sounding) {
+            SoundFlags::announce(log, &timbre, sounding);
+        }
         let mut watcher = session.feed.watch();
         self.signals.a_session_plays(session.way_out());
         take_lines(log, session.controller());
@@ -184,6 +191,7 @@ impl Jam<'_> {
                         troubles.came(Instant::now(), &why).into_iter().for_each(|why| line.warn(why));
                     }
                     Sight::Part { kept, .. } => line.say(format_args!("the take so far is {}", kept.display())),
+                    Sight::Sound { news, .. } => line.say(news),
                     Sight::Ports { news, .. } => {
                         news.iter().for_each(|news| line.say(news));
                         line.sends_to(&sending(&session));

@@ -20,6 +20,7 @@ mod render;
 mod replay;
 mod settings;
 mod signals;
+mod sound_flags;
 mod soundfonts;
 mod supervisor;
 mod take_flags;
@@ -100,6 +101,7 @@ impl From<SessionError> for Failure {
             SessionError::Model(error) => error.into(),
             SessionError::Panicked => Self::new(Exit::Panicked, error),
             SessionError::SystemGone => Self::new(Exit::Port, error),
+            SessionError::NoSound(_) => Self::new(Exit::Sound, error),
             SessionError::Thread(_) => Self::new(Exit::Failed, error),
         }
     }

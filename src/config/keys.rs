@@ -20,6 +20,7 @@ const ONLY_TYPED: &[&str] =
 
 /// What the template shows for a key that has no default.
 const EXAMPLES: &[(&str, &str)] = &[
+    ("audio-device", "USB"),
     ("connect-from", "Keystation"),
     ("connect-to", "FLUID@-20ms"),
     ("http", "0.0.0.0:7272"),
@@ -29,6 +30,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("seed", "7"),
     ("split-every", "30"),
     ("split-silence", "20"),
+    ("soundfont", "/usr/share/sounds/sf2/default-GM.sf2"),
     ("token", "play-it-again"),
 ];
 

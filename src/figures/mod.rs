@@ -170,6 +170,22 @@ pub struct Report {
     pub deepest: Deepest,
     /// What was lost elsewhere.
     pub dropped: Dropped,
+    /// The sound of `--synth`, while a device is open.
+    #[serde(default)]
+    pub sound: Option<SoundReport>,
+}
+
+/// How the sound is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoundReport {
+    /// Frames a second.
+    pub rate: u32,
+    /// Frames a block.
+    pub frames: u32,
+    /// From a key to the loudspeaker, as far as the device tells, in microseconds: a block, and what the device holds.
+    pub latency_us: u64,
+    /// Blocks that came too late.
+    pub dropouts: u64,
 }
 
 /// What became of the notes of the answers.
@@ -232,6 +248,12 @@ impl Report {
                 record: figures.record_queue.deepest(),
             },
             dropped: Dropped { input: count(&status.input_dropped), record: count(&status.record_dropped) },
+            sound: (status.sound.rate.load(Relaxed) > 0).then(|| SoundReport {
+                rate: status.sound.rate.load(Relaxed),
+                frames: status.sound.frames.load(Relaxed),
+                latency_us: count(&status.sound.latency_us),
+                dropouts: count(&status.sound.dropouts),
+            }),
         }
     }
 }
@@ -258,7 +280,11 @@ impl fmt::Display for Report {
         let Deepest { input, player, record } = self.deepest;
         let dropped = self.dropped;
         write!(f, "deepest queues: input {input} ({} dropped), ", dropped.input)?;
-        write!(f, "player {player}, record {record} ({} dropped)", dropped.record)
+        write!(f, "player {player}, record {record} ({} dropped)", dropped.record)?;
+        let Some(SoundReport { rate, frames, latency_us, dropouts }) = self.sound else { return Ok(()) };
+        write!(f, "\nsound: {rate} Hz, {frames} frames a block, ")?;
+        let latency = SessionDuration::from_micros(latency_us).as_seconds() * 1000.0;
+        write!(f, "{latency:.1} ms from key to loudspeaker, {dropouts} dropouts")
     }
 }
 

@@ -24,9 +24,9 @@ pub(crate) struct PlayerByHand {
 
 impl PlayerByHand {
     /// With our own port; `earliest` is the offset of the port at which messages leave first.
-    pub(crate) fn new(own: Box<dyn MidiOutput>, offset: Offset, earliest: Offset, wiring: Wiring) -> Self {
+    pub(crate) fn new(own: Box<dyn MidiOutput>, offset: Offset, earliest: Offset, mut wiring: Wiring) -> Self {
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
-        let (performance, scrap) = Performance::new(Some((own, offset)), earliest, &wiring);
+        let (performance, scrap) = Performance::new(Some((own, offset)), earliest, &mut wiring);
         Self { performance, sender, orders, scrap, earliest, wiring }
     }
 

@@ -22,7 +22,7 @@ use super::held::Held;
 use super::jack_pump::{PUMP_EVERY, Pump};
 use super::{
     Attachments, CLIENT_NAME, Destination, Direction, INPUT_NAME, Keeper, OUTPUT_NAME, Offset, OpenPorts, PlayerLink,
-    PortError, Release, Routing, Wiring,
+    PortError, Release, Routing, Speaker, Wiring,
 };
 use crate::conductor::LEAD;
 use crate::control::Claims;
@@ -31,6 +31,7 @@ use crate::midi::{ShortMessage, TimedMessage};
 use crate::playback::Tape;
 use crate::player::{self, Owed, Player, PlayerCommand};
 use crate::status::Status;
+use crate::synth::Part;
 use crate::sysex::{Cut, Piece, Slicer};
 use crate::take::Happening;
 use crate::thru::Thru;
@@ -100,6 +101,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         player: Player::default(),
         latency: offset,
         routing: wiring.routing,
+        speaker: wiring.speaker,
         thru: Thru::default(),
         tape: Tape::default(),
         controls: wiring.controls,
@@ -285,6 +287,7 @@ struct Process {
     /// How much later than its musical time a message leaves.
     latency: Offset,
     routing: Arc<Routing>,
+    speaker: Speaker,
     thru: Thru,
     /// A take that is played back.
     tape: Tape,
@@ -345,6 +348,7 @@ impl Process {
             left: None,
             sent: &mut self.sent,
             routing: &self.routing,
+            speaker: &mut self.speaker,
             owed: &mut self.owed,
             status: &self.status,
         };
@@ -357,10 +361,16 @@ impl Process {
             self.player.command(command, music, |time, message| out.send(time, message));
             self.tape.command(command, |message| out.pass_own(music, message));
             match command {
-                PlayerCommand::Panic => self.thru.release(|message| out.pass(music, message)),
+                PlayerCommand::Panic => {
+                    self.thru.release(|message| out.pass(music, message));
+                    out.speaker.silence_human(begin);
+                }
                 // From a file; what ports hear is passed on below.
-                PlayerCommand::Human(timed) if self.thru.passes(timed.message, self.routing.thru()) => {
-                    out.pass(music, timed.message);
+                PlayerCommand::Human(timed) => {
+                    out.speaker.play(Part::Human, timed.time, timed.message);
+                    if self.thru.passes(timed.message, self.routing.thru()) {
+                        out.pass(music, timed.message);
+                    }
                 }
                 _ => {}
             }
@@ -444,6 +454,7 @@ impl Ears<'_> {
         self.routing.hands.hear(message);
         if !self.controls.claims(message) {
             let now = out.latency.musical(time);
+            out.speaker.play(Part::Human, time, message);
             self.player.play(now, |time, message| out.send(time, message));
             self.tape.play(now, |time, message| out.pass_own(time, message));
             out.left = None;
@@ -480,6 +491,7 @@ struct Placer<'a> {
     left: Option<SessionTime>,
     sent: &'a mut Producer<Happening>,
     routing: &'a Routing,
+    speaker: &'a mut Speaker,
     owed: &'a mut Owed,
     status: &'a Status,
 }
@@ -506,6 +518,7 @@ impl Placer<'_> {
         if message.is_note_on() {
             self.status.figures.note_left(self.latency.leaves_at(time), left);
         }
+        self.speaker.play(Part::Ai, left, message);
         self.status.sent(message);
         // What was late is recorded where it sounded.
         let time = time.max(self.latency.musical(self.period.begin));
@@ -516,7 +529,8 @@ impl Placer<'_> {
 
     /// A take that is played back has this; it is not recorded again.
     fn pass_own(&mut self, time: SessionTime, message: ShortMessage) {
-        self.place(time, message, Origin::Own);
+        let left = self.place(time, message, Origin::Own);
+        self.speaker.play(Part::Ai, left, message);
     }
 
     /// The human played this; it is recorded as theirs.

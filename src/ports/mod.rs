@@ -20,6 +20,7 @@ mod realtime;
 mod routing;
 #[cfg(target_os = "linux")]
 mod rtkit;
+mod sound;
 mod stamps;
 mod system;
 mod wire;
@@ -39,6 +40,8 @@ pub use offset::{Destination, Offset};
 pub use player_thread::{Change, Order, PlayerThread};
 pub(crate) use realtime::{raise_conductor, timing};
 pub use routing::Routing;
+pub(crate) use sound::Surroundings;
+pub use sound::{Sound, SoundFigures, SoundSettings, Speaker};
 
 use crate::conductor::LEAD;
 use crate::control::Claims;
@@ -178,6 +181,8 @@ pub struct Wiring {
     pub status: Arc<Status>,
     /// Where it is shown that ports come and go.
     pub watchers: Sender<Sight>,
+    /// Where the player sends what is to sound here.
+    pub speaker: Speaker,
 }
 
 #[cfg(test)]
@@ -193,6 +198,7 @@ impl Wiring {
             routing: Arc::default(),
             status,
             watchers: crossbeam_channel::bounded(16).0,
+            speaker: Speaker::default(),
         }
     }
 }
@@ -275,12 +281,12 @@ impl Backend {
     }
 }
 
-fn none(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
+fn none(attachments: &Attachments, mut wiring: Wiring) -> Result<OpenPorts, PortError> {
     let named = attachments.from.first().map(|name| ("input", name));
     if let Some((direction, name)) = named.or(attachments.to.first().map(|to| ("output", &to.name))) {
         return Err(PortError::Unknown { direction, wanted: name.clone(), there: Vec::new() });
     }
-    let Started { orders, thread, timing, .. } = PlayerThread::start(None, Offset::default(), &wiring)?;
+    let Started { orders, thread, timing, .. } = PlayerThread::start(None, Offset::default(), &mut wiring)?;
     let shown = (wiring.clock, wiring.status, wiring.watchers);
     let keeper = Keeper::start(Door::new(), Box::new(NoBoard), [], attachments.required, shown)?;
     Ok(OpenPorts {

@@ -12,13 +12,14 @@ use super::offset::Offset;
 use super::realtime;
 use super::routing::Routing;
 use super::wire::{MidiOutput, Wire};
-use super::{PortError, Release, Silence, Wiring};
+use super::{PortError, Release, Silence, Speaker, Wiring};
 use crate::echo::Origin;
 use crate::life::BEAT_EVERY;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::playback::Tape;
 use crate::player::{self, Player, PlayerCommand};
 use crate::status::Status;
+use crate::synth::Part;
 use crate::take::Happening;
 use crate::thru::Thru;
 use crate::time::{Clock, SessionDuration, SessionTime};
@@ -105,7 +106,7 @@ impl PlayerThread {
     pub(super) fn start(
         output: Option<(Box<dyn MidiOutput>, Offset)>,
         earliest: Offset,
-        wiring: &Wiring,
+        wiring: &mut Wiring,
     ) -> Result<Started, PortError> {
         let (sender, orders) = crossbeam_channel::bounded(ORDERS);
         let (at_the_end, ended) = crossbeam_channel::bounded(0);
@@ -189,6 +190,7 @@ struct Wires {
     left: Option<SessionTime>,
     routing: Arc<Routing>,
     record: Sender<Happening>,
+    speaker: Speaker,
     status: Arc<Status>,
 }
 
@@ -199,23 +201,28 @@ impl Wires {
         if message.is_note_on() {
             self.status.figures.note_left(self.offset.leaves_at(time), left);
         }
+        // In musical time, which may be ahead; the sound waits for it.
+        self.speaker.play(Part::Ai, time.max(self.offset.leaves_at(time)), message);
         self.note_down(time, message);
     }
 
     /// Sends at once what ends a note out of turn; it is heard at the musical time `time`.
     fn send_at_once(&mut self, time: SessionTime, message: ShortMessage) {
         self.left = Some(self.write(message, Origin::Own, Wire::send_at_once));
+        self.speaker.play(Part::Ai, self.clock.now(), message);
         self.note_down(time, message);
     }
 
     /// Sends a message of a take that is played back; it is not recorded again.
     fn replay(&mut self, message: ShortMessage) {
-        self.write(message, Origin::Own, Wire::send);
+        let now = self.write(message, Origin::Own, Wire::send);
+        self.speaker.play(Part::Ai, now, message);
     }
 
     /// Sends at once what ends something of it.
     fn end_replay(&mut self, message: ShortMessage) {
-        self.write(message, Origin::Own, Wire::send_at_once);
+        let now = self.write(message, Origin::Own, Wire::send_at_once);
+        self.speaker.play(Part::Ai, now, message);
     }
 
     /// Passes on what the human played; it is recorded as theirs.
@@ -275,7 +282,7 @@ impl Performance {
     pub(super) fn new(
         output: Option<(Box<dyn MidiOutput>, Offset)>,
         earliest: Offset,
-        wiring: &Wiring,
+        wiring: &mut Wiring,
     ) -> (Self, Receiver<Scrap>) {
         let (throw_away, scrap) = crossbeam_channel::bounded(SCRAP);
         // With room for all cables, so that the thread takes no memory.
@@ -288,6 +295,7 @@ impl Performance {
             left: None,
             routing: Arc::clone(&wiring.routing),
             record: wiring.record.clone(),
+            speaker: std::mem::take(&mut wiring.speaker),
             status: Arc::clone(&wiring.status),
         };
         let performance = Self {
@@ -428,6 +436,9 @@ impl Performance {
     fn obey(&mut self, command: PlayerCommand) {
         let now = self.offset.musical(self.clock.now());
         self.wires.left = None;
+        if let PlayerCommand::Human(timed) = command {
+            self.wires.speaker.play(Part::Human, timed.time, timed.message);
+        }
         self.player.command(command, now, |time, message| self.wires.send_at_once(time, message));
         self.tape.command(command, |message| self.wires.end_replay(message));
         match command {
@@ -442,7 +453,10 @@ impl Performance {
             PlayerCommand::Human(timed) if self.thru.passes(timed.message, self.wires.routing.thru()) => {
                 self.wires.pass(timed.message);
             }
-            PlayerCommand::Panic => self.thru.release(|message| self.wires.pass(message)),
+            PlayerCommand::Panic => {
+                self.thru.release(|message| self.wires.pass(message));
+                self.wires.speaker.silence_human(self.wires.clock.now());
+            }
             _ => {}
         }
         if !self.tape.plays() {
@@ -510,10 +524,10 @@ mod tests {
         let status = Arc::new(Status::default());
         let (record, _recorded) = crossbeam_channel::bounded(16);
         let port = Box::new(Reluctant { refusals, took: Arc::clone(&took) });
-        let wiring = Wiring::in_a_test(record, Arc::clone(&status));
+        let mut wiring = Wiring::in_a_test(record, Arc::clone(&status));
         let clock = wiring.clock;
         let Started { orders, thread, .. } =
-            PlayerThread::start(Some((port, Offset::default())), Offset::default(), &wiring).expect("started");
+            PlayerThread::start(Some((port, Offset::default())), Offset::default(), &mut wiring).expect("started");
         let note = Note { onset: clock.now(), key: 60, duration: SessionDuration::from_millis(5), velocity: 80 };
         orders
             .send(Order::Command(PlayerCommand::Play(PlannedNote { epoch: 1, channel: 3, note })))
@@ -532,10 +546,10 @@ mod tests {
         let took = Arc::new(Mutex::new(Vec::new()));
         let (record, _recorded) = crossbeam_channel::bounded(4096);
         let port = Box::new(Reluctant { refusals: 0, took: Arc::clone(&took) });
-        let wiring = Wiring::in_a_test(record, Arc::default());
+        let mut wiring = Wiring::in_a_test(record, Arc::default());
         let clock = wiring.clock;
         let Started { orders, thread, .. } =
-            PlayerThread::start(Some((port, Offset::default())), Offset::default(), &wiring).expect("started");
+            PlayerThread::start(Some((port, Offset::default())), Offset::default(), &mut wiring).expect("started");
         let silence = thread.silence(&wiring.routing);
         let play = |ms: u64, key| {
             let onset = clock.now() + SessionDuration::from_millis(ms);

@@ -54,11 +54,11 @@ pub(super) fn list() -> Result<[Vec<String>; 2], PortError> {
 }
 
 /// Opens the virtual ports and attaches to the named ones.
-pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
+pub(super) fn open(attachments: &Attachments, mut wiring: Wiring) -> Result<OpenPorts, PortError> {
     let earliest = attachments.earliest();
     let output = virtual_output()?.map(|output| (Box::new(output) as Box<dyn MidiOutput>, attachments.offset));
     let sending = output.as_ref().map(|_| OUTPUT_NAME.to_owned());
-    let Started { orders, thread, timing, scrap } = PlayerThread::start(output, earliest, &wiring)?;
+    let Started { orders, thread, timing, scrap } = PlayerThread::start(output, earliest, &mut wiring)?;
     let Wiring { clock, input, routing, status, watchers, .. } = wiring;
     let silence = thread.silence(&routing);
     let input = input.telling(orders.clone(), routing);

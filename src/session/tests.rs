@@ -77,6 +77,7 @@ fn solo(take: PathBuf, stuck: &Stuck) -> LiveSession {
         take,
         splits: Splits::default(),
         takes: Arc::new(|_| Err("there is no take".into())),
+        sound: None,
         session_file: None,
     };
     let library: Library<Hanging> = Arc::new(|_| Err("there is one model".into()));

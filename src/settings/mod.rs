@@ -16,6 +16,7 @@ use crate::beat::Entry;
 use crate::gate::GateSettings;
 use crate::limits::Limits;
 use crate::sampler::Sampling;
+use crate::synth::Gains;
 use crate::time::SessionDuration;
 
 /// When Antiphon plays.
@@ -108,6 +109,8 @@ pub struct Settings {
     pub feedback: Feedback,
     /// Whether what the human plays is passed on to the output.
     pub thru: bool,
+    /// How loud human and Antiphon are in the sound of `--synth`.
+    pub gains: Gains,
 }
 
 impl Default for Settings {
@@ -133,6 +136,7 @@ impl Default for Settings {
             gate: GateSettings::default(),
             feedback: Feedback::default(),
             thru: false,
+            gains: Gains::default(),
         };
         for setting in SETTINGS {
             (setting.put)(&mut settings, setting.default);

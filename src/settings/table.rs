@@ -140,6 +140,22 @@ pub const SETTINGS: &[Setting] = &[
         put: |s, v| s.thru = chosen(v, [false, true]),
     },
     Setting {
+        name: "human-gain",
+        about: "how loud you are in the sound of --synth; 0: not heard",
+        values: Values::Number { low: 0.0, high: 4.0, unit: "x" },
+        default: 1.0,
+        get: |s| s.gains.human,
+        put: |s, v| s.gains.human = v,
+    },
+    Setting {
+        name: "ai-gain",
+        about: "how loud Antiphon is in the sound of --synth; 0: not heard",
+        values: Values::Number { low: 0.0, high: 4.0, unit: "x" },
+        default: 1.0,
+        get: |s| s.gains.ai,
+        put: |s, v| s.gains.ai = v,
+    },
+    Setting {
         name: "temperature",
         about: "how bold the answer is in all things; below 1 safer, above 1 wilder",
         values: Values::Number { low: 0.01, high: 4.0, unit: "" },

@@ -79,6 +79,7 @@ impl Sight {
                 line["at"] = json!(seconds(*at));
                 line
             }
+            Self::Sound { at, news } => json!({ "event": "sound", "at": seconds(*at), "news": news }),
             Self::Trouble(why) => json!({ "event": "trouble", "why": why }),
         }
     }

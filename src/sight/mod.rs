@@ -96,6 +96,13 @@ pub enum Sight {
         /// The take.
         playing: Option<Playing>,
     },
+    /// The sound of `--synth` is there again.
+    Sound {
+        /// When.
+        at: SessionTime,
+        /// In a sentence.
+        news: String,
+    },
     /// Something did not work; the music goes on.
     Trouble(String),
 }

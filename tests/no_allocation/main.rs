@@ -209,6 +209,7 @@ fn session(backend: Backend, take: PathBuf) -> LiveSession {
         take,
         splits: Splits::default(),
         takes: Arc::new(|_| Err("no take".into())),
+        sound: None,
         session_file: Some(header),
     };
     LiveSession::start(settings, Clock::new(), ensemble, Arc::new(|_| Err("no other model".into()))).expect("it starts")

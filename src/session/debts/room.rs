@@ -135,6 +135,7 @@ impl Room {
             routing: Arc::clone(&routing),
             status: Arc::clone(&status),
             watchers: watchers.clone(),
+            speaker: Default::default(),
         };
         let player = PlayerByHand::new(Box::new(ports[0].synth.clone()), ports[0].offset, earliest, wiring);
         let moody = Moody::default();

@@ -30,6 +30,7 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("port", "s", "a port that is wanted by name has come or gone, in a sentence"),
     ("part", "s", "a part of the take has ended: its file; what is played now goes into another"),
     ("playback", "s", "the take that is played back from now on; empty: none any more"),
+    ("sound", "s", "the sound of --synth is there again, in a sentence"),
     ("trouble", "s", "something did not work; the music goes on"),
     ("figures/...", "i", "one count or time of how well time is kept, as an answer to get/figures"),
     ("subscribed", "i", "you are subscribed for so many seconds"),
@@ -158,6 +159,7 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
         Sight::Playback { playing, .. } => {
             vec![message("playback", vec![text(playing.as_ref().map_or("", |playing| &*playing.name))])]
         }
+        Sight::Sound { news, .. } => vec![message("sound", vec![text(news)])],
         Sight::Trouble(why) => vec![message("trouble", vec![text(why)])],
     }
 }
