@@ -81,6 +81,12 @@ impl<M: NoteModel> Ensemble<M> {
         self
     }
 
+    /// The same from now on, while it plays.
+    pub fn lead_by(&mut self, lead: SessionDuration) {
+        self.lead = lead;
+        self.transcript.write(Call::Lead(lead), self.transcript.digest());
+    }
+
     /// Tells `sink` every call from now on, each after it was done.
     pub fn transcribed(mut self, sink: impl FnMut(Entry) + Send + 'static) -> Self {
         self.transcript.write_to(Box::new(sink));
@@ -167,6 +173,10 @@ impl<M: NoteModel> Ensemble<M> {
             Call::Hear(timed) => self.take_in(timed.time, timed.message, &mut act),
             Call::Control { at, control } => self.obey(*at, control, &mut act),
             Call::Wake(now) => self.step(*now, &mut act),
+            Call::Lead(lead) => {
+                self.lead = *lead;
+                Ok(())
+            }
             Call::Offer(_) | Call::End(_) => Ok(()),
         };
         self.transcript.write(call, digest);

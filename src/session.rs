@@ -539,6 +539,7 @@ impl<M: NoteModel + 'static> Stand<M> {
                 let controllers = self.controls.replace(layers);
                 self.desk.show(Sight::Controllers(controllers));
             }
+            Cue::Lead(lead) => self.ensemble.lead_by(lead),
             Cue::ModelLoaded => match self.shelf.loaded() {
                 Some(Ok(model)) => self.offer(model),
                 Some(Err(why)) => self.desk.show(Sight::Trouble(format!("{why}; the model that plays goes on"))),

@@ -46,6 +46,8 @@ pub struct Status {
     pub write_failed: AtomicU64,
     /// Messages that a port refused.
     pub send_failed: AtomicU64,
+    /// Whether the MIDI system is away just now.
+    pub system_away: AtomicBool,
     /// Named ports that are not there just now.
     pub ports_missing: AtomicU64,
     /// Times at which a named port has gone.
@@ -113,6 +115,7 @@ impl Default for Status {
             late: AtomicU64::new(0),
             write_failed: AtomicU64::new(0),
             send_failed: AtomicU64::new(0),
+            system_away: AtomicBool::new(false),
             ports_missing: AtomicU64::new(0),
             ports_lost: AtomicU64::new(0),
             systems_lost: AtomicU64::new(0),
@@ -192,6 +195,7 @@ impl fmt::Display for Status {
             echoes => write!(f, " | {echoes} of its own not heard")?,
         }
         match self.ports_missing.load(Relaxed) {
+            _ if self.system_away.load(Relaxed) => f.write_str(" | waiting for the MIDI system")?,
             0 => {}
             1 => f.write_str(" | waiting for a port")?,
             ports => write!(f, " | waiting for {ports} ports")?,

@@ -9,7 +9,7 @@ use crate::conductor::Action;
 use crate::control::Control;
 use crate::midi::TimedMessage;
 use crate::model::Origin;
-use crate::time::SessionTime;
+use crate::time::{SessionDuration, SessionTime};
 
 /// One call of an ensemble.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Call {
         /// What.
         control: Control,
     },
+    /// Notes are planned at least so far ahead from now on.
+    Lead(SessionDuration),
     /// A model waits to take over.
     Offer(Box<Origin>),
     /// The ensemble was woken.
@@ -32,13 +34,13 @@ pub enum Call {
 }
 
 impl Call {
-    /// When it was made; an offer has no time of its own.
+    /// When it was made; an offer and a lead have no time of their own.
     pub fn at(&self) -> Option<SessionTime> {
         match self {
             Self::Hear(timed) => Some(timed.time),
             Self::Control { at, .. } => Some(*at),
             Self::Wake(at) | Self::End(at) => Some(*at),
-            Self::Offer(_) => None,
+            Self::Lead(_) | Self::Offer(_) => None,
         }
     }
 }

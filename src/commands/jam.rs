@@ -288,7 +288,11 @@ impl Jam<'_> {
         let ears = std::iter::once(ear.to_owned()).filter(|ear| !ear.is_empty()).chain(listening(session));
         log.info(format_args!("listening to: {}", or_nothing(&ears.collect::<Vec<_>>())));
         log.info(format_args!("answering on: {}, channel {}", or_nothing(&sending(session)), self.flags.channel));
-        for cable in session.cables().ports().missing() {
+        let ports = session.cables().ports();
+        if !ports.runs {
+            log.warning(format_args!("{} is not there yet; it is waited for", ports.system));
+        }
+        for cable in ports.missing() {
             log.warning(format_args!(
                 "{cable} is not there yet; it is waited for (`antiphon ports` lists what there is)"
             ));

@@ -120,6 +120,8 @@ pub struct Figures {
     pub first_note: Spread,
     /// From a human note-on to the last note-off of what it cut off.
     pub barge_in: Spread,
+    /// From the MIDI system's going to its coming back: time without sound.
+    pub system_away: Spread,
     answer_expected: AtomicBool,
     on_time: AtomicU64,
     late: AtomicU64,
@@ -164,6 +166,8 @@ pub struct Report {
     pub first_note: Summary,
     /// See [`Figures::barge_in`].
     pub barge_in: Summary,
+    /// See [`Figures::system_away`].
+    pub system_away: Summary,
     /// What became of the notes of the answers.
     pub notes: Notes,
     /// The deepest that each queue has been.
@@ -235,6 +239,7 @@ impl Report {
             planned_to_sent: figures.planned_to_sent.summary(),
             first_note: figures.first_note.summary(),
             barge_in: figures.barge_in.summary(),
+            system_away: figures.system_away.summary(),
             notes: Notes {
                 on_time: count(&figures.on_time),
                 late: count(&figures.late),
@@ -268,6 +273,7 @@ impl fmt::Display for Report {
             ("planned to sent", &self.planned_to_sent),
             ("first note of an answer", &self.first_note),
             ("barge-in to silence", &self.barge_in),
+            ("MIDI system away", &self.system_away),
         ];
         writeln!(f, "{}", Heading)?;
         for (name, summary) in rows {
@@ -384,7 +390,7 @@ mod tests {
             ["whole", "note", "sampled", "1", "1.500", "1.500", "1.500", "1.500"]
         );
         assert!(line("notes:").contains("2 missed"), "{table}");
-        let widths: Vec<usize> = table.lines().take(7).map(str::len).collect();
+        let widths: Vec<usize> = table.lines().take(8).map(str::len).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
         let json = serde_json::to_value(&report).expect("plain numbers");
         assert_eq!(json["note_sampled"]["p99_us"], 1_500);

@@ -11,7 +11,7 @@ use crate::midi::{ShortMessage, TimedMessage};
 use crate::player::PlayerCommand;
 use crate::status::Status;
 use crate::sysex::{Cut, Piece, Slicer};
-use crate::time::SessionTime;
+use crate::time::{SessionDuration, SessionTime};
 
 /// What reaches the conductor.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub enum Cue {
     },
     /// MIDI messages that mean something from now on, in layers; all others are music.
     Controllers(Vec<Vec<Assignment>>),
+    /// From now on notes are planned at least so far ahead: the way to the port has become longer or shorter.
+    Lead(SessionDuration),
     /// A model has been loaded and waits to take over.
     ModelLoaded,
     /// A take has been read and waits to be played back.
@@ -115,6 +117,13 @@ impl InputSink {
     pub(super) fn telling(mut self, player: Sender<Order>, routing: Arc<Routing>) -> Self {
         self.way = Way::Port(player);
         self.routed(routing)
+    }
+
+    /// Has the conductor plan at least so far ahead from now on. Waits while its queue is full.
+    #[cfg(feature = "jack")]
+    pub(super) fn plan_ahead(&self, lead: SessionDuration) {
+        // Nothing happens when the session is over.
+        let _ = self.conductor.send(Cue::Lead(lead));
     }
 
     /// For a file that plays the human.

@@ -6,14 +6,10 @@ mod announcements;
 pub(crate) mod by_hand;
 mod cables;
 mod file;
-#[cfg(feature = "jack")]
-mod frames;
 mod held;
 mod input;
 #[cfg(feature = "jack")]
 mod jack;
-#[cfg(feature = "jack")]
-mod jack_pump;
 mod offset;
 mod player_thread;
 mod realtime;

@@ -69,6 +69,7 @@ impl Lines {
             Call::Control { control, .. } => {
                 self.line(format_args!("c {delta}{mark} {}", one_line(&control.to_string())))
             }
+            Call::Lead(lead) => self.line(format_args!("lead {}", lead.as_micros())),
             Call::Offer(origin) => self.line(format_args!("m {}", named(&origin))),
             Call::End(_) => {
                 self.checkpoint();

@@ -13,6 +13,7 @@
 //! w 1200 31=9c2e 40                       woken at 1200, 1231 and 1271
 //! h 120=77aa 903c46                       heard a message, in hexadecimal
 //! c 80 patience 2                         somebody asked for this
+//! lead 26333                              from here on: the MIDI system came back with longer periods
 //! m 8d01…77fe /home/me/other.onnx         this model was loaded and offered
 //! = 0123456789abcdef                      digest of the plan so far
 //! lost 12                                 so many calls are missing here

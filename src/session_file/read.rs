@@ -168,6 +168,7 @@ impl<R: BufRead> Reader<R> {
                 let control = Control::parse(asked).map_err(|error| error.to_string())?;
                 What::Call(Call::Control { at, control }, mark)
             }
+            "lead" => What::Call(Call::Lead(lead(rest)?), None),
             "m" => What::Call(Call::Offer(Box::new(origin(rest)?)), None),
             "=" => {
                 let digest = u64::from_str_radix(rest, 16).ok().filter(|_| rest.len() == 16);
@@ -192,6 +193,11 @@ impl<R: BufRead> Reader<R> {
         let mark = mark.map(|mark| u16::from_str_radix(mark, 16).map_err(|_| format!("{mark:?} is no mark")));
         Ok((self.at, mark.transpose()?))
     }
+}
+
+fn lead(text: &str) -> Result<SessionDuration, String> {
+    let lead: u64 = number(text)?;
+    (lead <= LATEST).then(|| SessionDuration::from_micros(lead)).ok_or_else(|| format!("{lead} us is no lead"))
 }
 
 /// Everything before `begin`.
@@ -223,13 +229,7 @@ fn header(lines: &mut NumberedLines<impl BufRead>) -> Result<Header, SessionFile
                     let known = (1..=16).contains(&channel);
                     header.channel = known.then(|| channel - 1).ok_or_else(|| format!("{channel} is no channel"))?;
                 }
-                "lead" => {
-                    let lead: u64 = number(value)?;
-                    let known = lead <= LATEST;
-                    header.lead = known
-                        .then(|| SessionDuration::from_micros(lead))
-                        .ok_or_else(|| format!("{lead} us is no lead"))?;
-                }
+                "lead" => header.lead = lead(value)?,
                 "set" => match Control::parse(value).map_err(|error| error.to_string())? {
                     Control::Set(change) => header.changes.push(change),
                     _ => return Err(format!("{value:?} is no setting")),

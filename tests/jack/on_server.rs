@@ -11,6 +11,16 @@ const INSIDE: &str = "ANTIPHON_TEST_INSIDE_JACK";
 /// Runs `body` against a server of its own: starts the server, then this test program again for the test `name` alone
 /// with the server's name in its environment. Leaves the test out, and says so, where it cannot run.
 pub fn with_jack_server(name: &str, body: impl FnOnce()) {
+    with_jack(name, body, true);
+}
+
+/// The same with the name of a server of its own only: `body` starts and stops it.
+#[allow(dead_code, reason = "not everybody restarts it")]
+pub fn with_jack_servers_name(name: &str, body: impl FnOnce()) {
+    with_jack(name, body, false);
+}
+
+fn with_jack(name: &str, body: impl FnOnce(), started: bool) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -22,16 +32,23 @@ pub fn with_jack_server(name: &str, body: impl FnOnce()) {
         return say(&format!("left out: {name}: jackd is not installed (tools/setup.sh --test)"));
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = Server::start(folder.path(), name);
-    let inner = server
-        .this_program()
+    let server = started.then(|| Server::start(folder.path(), name));
+    let mut inner = match &server {
+        Some(server) => server.this_program(),
+        None => server::this_program_with(&server::own_name(name)),
+    };
+    let inner = inner
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
         .output()
         .expect("this program runs again");
     let out = String::from_utf8_lossy(&inner.stdout);
     let err = String::from_utf8_lossy(&inner.stderr);
-    assert!(inner.status.success(), "{out}\n{err}\njackd said:\n{}", server.said());
+    assert!(
+        inner.status.success(),
+        "{out}\n{err}\njackd said:\n{}",
+        server.map(|server| server.said()).unwrap_or_default()
+    );
     assert!(out.contains("1 passed"), "the test {name} was not found:\n{out}");
     for figure in out.lines().filter_map(|line| line.split_once("figure: ")) {
         say(&format!("{name}: {}", figure.1));

@@ -62,6 +62,15 @@ pub struct Pianist {
 impl Pianist {
     /// Sits down at the server and connects both ways to Antiphon.
     pub fn sit_down() -> Self {
+        let pianist = Self::sit_down_unplugged();
+        let plugs = pianist.client();
+        plugs.connect_ports_by_name("hands:out", ANTIPHON_IN).expect("Antiphon has its input port");
+        plugs.connect_ports_by_name(ANTIPHON_OUT, "ears:in").expect("Antiphon has its output port");
+        pianist
+    }
+
+    /// The same without connecting anything.
+    pub fn sit_down_unplugged() -> Self {
         let (score, to_play) = bounded(QUEUE);
         let (note, noted) = bounded(QUEUE);
         let ears = open_client("ears");
@@ -71,8 +80,6 @@ impl Pianist {
         let output = hands.register_port("out", MidiOut::default()).expect("an output port");
         let player = Hands { output, to_play, next: None, noted: note };
         let hands = hands.activate_async((), player).expect("the hands can be activated");
-        hands.as_client().connect_ports_by_name("hands:out", ANTIPHON_IN).expect("Antiphon has its input port");
-        ears.as_client().connect_ports_by_name(ANTIPHON_OUT, "ears:in").expect("Antiphon has its output port");
         Self { hands, _ears: ears, score, noted, log: Vec::new() }
     }
 

@@ -27,6 +27,18 @@ pub fn open_client(name: &str) -> jack::Client {
     }
 }
 
+/// A name that no other server has.
+pub fn own_name(purpose: &str) -> String {
+    format!("antiphon-{}-{purpose}", std::process::id())
+}
+
+/// This program once more, using the server of that name, whether it is there or not.
+pub fn this_program_with(name: &str) -> Command {
+    let mut again = Command::new(std::env::current_exe().expect("this program has a path"));
+    again.env(SERVER_NAME, name).env("JACK_NO_START_SERVER", "1").stdin(Stdio::null());
+    again
+}
+
 /// A `jackd` that ends with its owner.
 pub struct Server {
     child: Child,
@@ -37,7 +49,16 @@ pub struct Server {
 impl Server {
     /// Starts it; what it says is kept in `folder`. `purpose` becomes a part of its name.
     pub fn start(folder: &Path, purpose: &str) -> Self {
-        let name = format!("antiphon-{}-{purpose}", std::process::id());
+        Self::start_as(folder, own_name(purpose), [48_000, 64])
+    }
+
+    /// Starts it under the name of the server that this process uses, with this rate and frames a period.
+    #[allow(dead_code, reason = "not everybody restarts it")]
+    pub fn start_here(folder: &Path, sound: [u32; 2]) -> Self {
+        Self::start_as(folder, std::env::var(SERVER_NAME).expect("run inside"), sound)
+    }
+
+    fn start_as(folder: &Path, name: String, [rate, period]: [u32; 2]) -> Self {
         let log = folder.join("jackd.log");
         let file = File::create(&log).expect("the log can be created");
         // Without the rights, -R leads to error messages and to clients that come up late or not at all.
@@ -47,7 +68,7 @@ impl Server {
         let child = Command::new("jackd")
             .args(["-n", &name])
             .args(scheduling)
-            .args(["-S", "-d", "dummy", "-r", "48000", "-p", "64"])
+            .args(["-S", "-d", "dummy", "-r", &rate.to_string(), "-p", &period.to_string()])
             .env("JACK_NO_AUDIO_RESERVATION", "1")
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log"))
@@ -59,9 +80,15 @@ impl Server {
 
     /// This program once more, with this server as the one that it uses.
     pub fn this_program(&self) -> Command {
-        let mut again = Command::new(std::env::current_exe().expect("this program has a path"));
-        again.env(SERVER_NAME, &self.name).env("JACK_NO_START_SERVER", "1").stdin(Stdio::null());
-        again
+        this_program_with(&self.name)
+    }
+
+    /// Ends it with this signal, and waits until it has ended.
+    #[allow(dead_code, reason = "not everybody restarts it")]
+    pub fn stop(mut self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &kill]).status();
+        let _ = self.child.wait();
     }
 
     /// All that it has said so far.
@@ -72,6 +99,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // Asked first, so that it takes its shared memory away; then made to.
         let _ = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status();
         let begun = Instant::now();

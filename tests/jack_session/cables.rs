@@ -20,7 +20,7 @@ fn synth() -> (AsyncClient<(), ()>, jack::Port<MidiIn>) {
 }
 
 /// Waits until the daemon has said that so often; gives how long that took.
-fn wait_until_said(daemon: &mut Daemon, what: &str, times: usize) -> Duration {
+pub fn wait_until_said(daemon: &mut Daemon, what: &str, times: usize) -> Duration {
     let begun = Instant::now();
     while daemon.said().matches(what).count() < times {
         daemon.expect_alive();
@@ -28,6 +28,19 @@ fn wait_until_said(daemon: &mut Daemon, what: &str, times: usize) -> Duration {
         std::thread::sleep(Duration::from_millis(5));
     }
     begun.elapsed()
+}
+
+/// Waits until the daemon has said that beyond its first `before` bytes; false if it never does.
+pub fn says_since(daemon: &mut Daemon, before: usize, what: &str) -> bool {
+    let begun = Instant::now();
+    while !daemon.said()[before..].contains(what) {
+        daemon.expect_alive();
+        if begun.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
 }
 
 fn is_connected(client: &jack::Client, source: &str, sink: &str) -> bool {

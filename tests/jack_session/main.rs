@@ -12,6 +12,7 @@ mod panic;
 mod pianist;
 mod recording;
 mod replaying;
+mod restarts;
 #[path = "../jack/server.rs"]
 mod server;
 

@@ -13,7 +13,7 @@ use super::{Bell, Cable, CableState, Cables, Direction, MOST, Ports, Wish};
 use crate::ports::{Destination, Offset, PortError};
 use crate::sight::Sight;
 use crate::status::Status;
-use crate::time::Clock;
+use crate::time::{Clock, SessionTime};
 
 /// How often the keeper looks by itself. Where the system tells that ports come and go it looks at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -77,6 +77,8 @@ struct Keeping {
     next_id: CableId,
     there: [Vec<Found>; 2],
     runs: bool,
+    /// Since when the system is away; `None` while it is there, or has not been yet.
+    away_since: Option<SessionTime>,
     turnover: u64,
     clock: Clock,
     status: Arc<Status>,
@@ -132,6 +134,7 @@ impl Keeper {
             next_id: 0,
             there: [Vec::new(), Vec::new()],
             runs: true,
+            away_since: None,
             clock,
             status,
             watchers,
@@ -170,8 +173,9 @@ impl Keeping {
         wanted: impl IntoIterator<Item = (Direction, Destination)>,
         required: bool,
     ) -> Result<(), PortError> {
-        if let Some(there) = self.board.there() {
-            self.there = there;
+        match self.board.there() {
+            Some(there) => self.there = there,
+            None => self.runs = false,
         }
         for (direction, wanted) in wanted {
             self.board.accepts(direction, &wanted)?;
@@ -191,7 +195,7 @@ impl Keeping {
     fn run(mut self, wishes: &Receiver<Wish>) {
         loop {
             match wishes.recv_timeout(LOOK_EVERY) {
-                Ok(Wish::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Wish::End) | Err(RecvTimeoutError::Disconnected) => return self.end(),
                 Ok(Wish::Attach(direction, wanted)) => self.attach(direction, wanted),
                 Ok(Wish::Detach(direction, name)) => self.detach(direction, &name),
                 Ok(Wish::Look) | Err(RecvTimeoutError::Timeout) => {}
@@ -199,6 +203,12 @@ impl Keeping {
             self.look();
             self.show(true);
         }
+    }
+
+    /// A system that does not come back is away to the end.
+    fn end(&self) {
+        let away = self.away_since.map(|since| self.clock.now().since(since));
+        away.into_iter().for_each(|away| self.status.figures.system_away.add(away));
     }
 
     fn attach(&mut self, direction: Direction, wanted: Destination) {
@@ -253,12 +263,19 @@ impl Keeping {
         match there {
             Some(there) => {
                 if !std::mem::replace(&mut self.runs, true) {
-                    self.news.push_back(format!("{} is back", self.board.system()));
+                    let is = if let Some(since) = self.away_since.take() {
+                        self.status.figures.system_away.add(self.clock.now().since(since));
+                        "is back"
+                    } else {
+                        "is there"
+                    };
+                    self.news.push_back(format!("{} {is}", self.board.system()));
                 }
                 self.there = there;
             }
             None => {
                 if std::mem::replace(&mut self.runs, false) {
+                    self.away_since = Some(self.clock.now());
                     self.status.systems_lost.fetch_add(1, Relaxed);
                     self.news.push_back(format!(
                         "{} has gone; the recording goes on, and it is waited for",
@@ -292,6 +309,11 @@ impl Keeping {
         let loose_since = self.kept[place].loose_since.take();
         let state = match state {
             CableState::Attached if is_plugged => return,
+            // All go with the system, which is one sentence.
+            CableState::Attached if !self.runs => {
+                self.board.unplug(id);
+                CableState::Gone
+            }
             // It went and came back between two looks.
             CableState::Attached if !is_there || turned => {
                 self.status.ports_lost.fetch_add(1, Relaxed);
@@ -381,7 +403,8 @@ impl Keeping {
         if ports == self.cables.ports() && self.news.is_empty() {
             return;
         }
-        let missing = ports.missing().count() + usize::from(!self.runs);
+        self.status.system_away.store(!self.runs, Relaxed);
+        let missing = ports.missing().count();
         self.status.ports_missing.store(u64::try_from(missing).unwrap_or(u64::MAX), Relaxed);
         self.cables.publish(Arc::clone(&ports));
         if to_watchers {

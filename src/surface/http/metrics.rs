@@ -61,6 +61,14 @@ fn text(status: &Status) -> String {
             ("{where=\"take\"}", float(status.write_failed.load(Relaxed))),
         ],
     );
+    let away = f64::from(u8::from(status.system_away.load(Relaxed)));
+    family("midi_system_away", "gauge", "1 while the MIDI system is away.", &[("", away)]);
+    family(
+        "midi_system_lost_total",
+        "counter",
+        "Times at which the MIDI system has gone.",
+        &[("", float(status.systems_lost.load(Relaxed)))],
+    );
     family(
         "plan_ran_dry_total",
         "counter",
@@ -74,6 +82,7 @@ fn text(status: &Status) -> String {
         ("planned_to_sent_seconds", "From a note's planned moment to its leaving.", &report.planned_to_sent),
         ("first_note_seconds", "The same for the first note of an answer.", &report.first_note),
         ("barge_in_seconds", "From a human note-on to silence.", &report.barge_in),
+        ("system_away_seconds", "From the MIDI system's going to its coming back.", &report.system_away),
     ] {
         quantiles(&mut text, name, about, summary);
     }

@@ -27,7 +27,7 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("learning", "s", "what the next MIDI message that moves will mean; empty: none is waited for"),
     ("learnt", "s s", "a MIDI message has been learnt, and its meaning"),
     ("music-again", "s ...", "these MIDI messages mean nothing any more"),
-    ("port", "s", "a port that is wanted by name has come or gone, in a sentence"),
+    ("port", "s", "a port that is wanted by name, or the MIDI system, has come or gone, in a sentence"),
     ("part", "s", "a part of the take has ended: its file; what is played now goes into another"),
     ("playback", "s", "the take that is played back from now on; empty: none any more"),
     ("sound", "s", "the sound of --synth is there again, in a sentence"),

@@ -183,10 +183,28 @@ fn a_system_that_goes_takes_all_cables_with_it_and_brings_them_back() {
     let (toy, keeper, watched, status) = keeper(&["Keystation 20:0"], false);
     let keeper = keeper.expect("it is there");
     toy.state().away = true;
-    let said = news(&keeper, &watched);
-    assert!(said[0].contains("toy has gone") && said[1].contains("Keystation 20:0 has gone"), "{said:?}");
-    assert!(!keeper.cables.ports().runs);
+    assert_eq!(news(&keeper, &watched), ["toy has gone; the recording goes on, and it is waited for"]);
+    assert!(!keeper.cables.ports().runs && status.system_away.load(Relaxed));
+    assert_eq!(keeper.cables.ports().cables[0].state, CableState::Gone);
     toy.state().away = false;
     assert_eq!(news(&keeper, &watched), ["toy is back", "Keystation 20:0 is back"]);
-    assert_eq!(status.systems_lost.load(Relaxed), 1);
+    assert_eq!([&status.systems_lost, &status.ports_lost].map(|count| count.load(Relaxed)), [1, 0]);
+    assert_eq!((status.figures.system_away.summary().count, status.system_away.load(Relaxed)), (1, false));
+}
+
+#[test]
+fn a_system_that_is_not_there_yet_is_waited_for() {
+    let toy = Toy::default();
+    toy.state().away = true;
+    let (watchers, watched) = crossbeam_channel::bounded(64);
+    let status = Arc::new(Status::default());
+    let shown = (Clock::new(), Arc::clone(&status), watchers);
+    let keeper = Keeper::start(Door::new(), Box::new(toy.clone()), [from("key")], false, shown).expect("it waits");
+    assert!(!keeper.cables.ports().runs && status.system_away.load(Relaxed));
+    toy.change(|state| {
+        state.away = false;
+        state.there[0].push("Keystation 20:0".into());
+    });
+    assert_eq!(news(&keeper, &watched), ["toy is there", "Keystation 20:0 is attached"]);
+    assert_eq!((status.systems_lost.load(Relaxed), status.figures.system_away.summary().count), (0, 0));
 }

@@ -25,9 +25,10 @@ export class Cables {
     });
   }
 
-  show({ cables, from, to }) {
+  show({ system, runs, cables, from, to }) {
     const want = (way, { direction, name }) => this.ask("POST", `api/ports/${way}`, { direction, name });
-    find("cables").replaceChildren(...cables.map((cable) => {
+    const away = make("li", {}, make("span", {}, system, make("small", { textContent: "gone, waited for; the recording goes on" })));
+    find("cables").replaceChildren(...(runs ? [] : [away]), ...cables.map((cable) => {
       const name = cable.port ?? cable.name, arrow = cable.direction === "from" ? "from" : "to";
       const about = cable.why ? `${STATES[cable.state]}: ${cable.why}` : STATES[cable.state];
       const item = make("li", {}, make("span", {}, `${arrow} ${name}`, make("small", { textContent: about })));

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rtrb::Consumer;
 
-use super::{InputSink, PortError, jack};
+use super::NAME;
 use crate::midi::TimedMessage;
+use crate::ports::{InputSink, PortError};
 use crate::status::Status;
 use crate::sysex::Piece;
 use crate::take::Happening;
@@ -60,7 +61,7 @@ impl Pump {
         let thread = thread::Builder::new()
             .name("jack pump".into())
             .spawn(pump)
-            .map_err(|error| PortError::Unavailable { system: jack::NAME, why: error.to_string() })?;
+            .map_err(|error| PortError::Unavailable { system: NAME, why: error.to_string() })?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

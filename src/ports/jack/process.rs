@@ -1,0 +1,122 @@
+//! A client of the server: its callbacks, and the two ports.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use jack::{
+    AsyncClient, Client, ClientStatus, Control, MidiIn, MidiOut, NotificationHandler, Port, PortId, ProcessHandler,
+    ProcessScope,
+};
+
+use super::performance::Performance;
+use crate::ports::cables::Bell;
+
+/// A client that the server calls.
+pub(super) type Active = AsyncClient<Notifications, Process>;
+
+/// What JACK's threads and ours tell each other.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// The session ends: what sounds is to be released.
+    pub stopping: AtomicBool,
+    /// Periods since the last note-offs were written.
+    pub released: AtomicU32,
+    /// A source of what the human plays has gone: what they hold is let go.
+    pub human_gone: AtomicBool,
+    /// How often ports have come or gone.
+    pub turnover: AtomicU64,
+    /// How often two ports have been connected.
+    pub connections: AtomicU32,
+    /// The server has gone, or calls us no longer.
+    pub gone: AtomicBool,
+    /// A period is being played at this moment.
+    inside: AtomicBool,
+}
+
+impl Signals {
+    /// Waits until no period is being played. Closing a client cancels its thread wherever it is.
+    pub fn wait_until_outside(&self, within: Duration) {
+        let until = Instant::now() + within;
+        while self.inside.load(Relaxed) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Where the performance is left by whoever has had it, for the one that is to have it: a client's `process()`, or the
+/// keeper while there is no server.
+pub(super) type Foyer = (Sender<Box<Performance>>, Receiver<Box<Performance>>);
+
+/// Everything that JACK's thread may touch.
+pub(super) struct Process {
+    pub input: Port<MidiIn>,
+    pub output: Port<MidiOut>,
+    /// Comes through the foyer when the client is active, and goes back there with its end.
+    pub performance: Option<Box<Performance>>,
+    pub foyer: Foyer,
+    pub signals: Arc<Signals>,
+}
+
+impl ProcessHandler for Process {
+    /// Thread: JACK's. Realtime-safe: yes.
+    fn process(&mut self, client: &Client, scope: &ProcessScope) -> Control {
+        let Self { input, output, performance, foyer: (_, foyer), signals } = self;
+        signals.inside.store(true, Relaxed);
+        if performance.is_none() {
+            *performance = foyer.try_recv().ok();
+        }
+        match performance {
+            Some(performance) => {
+                // The crate would close the port on a panic, with notes sounding.
+                let period = AssertUnwindSafe(|| performance.period(client, scope, input, output));
+                if catch_unwind(period).is_err() {
+                    performance.breaks();
+                }
+            }
+            // What is in the port's buffer would be heard.
+            None => {
+                let _ = output.writer(scope);
+            }
+        }
+        signals.inside.store(false, Relaxed);
+        Control::Continue
+    }
+}
+
+impl Drop for Process {
+    /// The client is closed: its thread has ended.
+    fn drop(&mut self) {
+        if let Some(performance) = self.performance.take() {
+            // There is place: it is the only one.
+            let _ = self.foyer.0.try_send(performance);
+        }
+    }
+}
+
+/// Hears that the server has gone, and that ports come and go.
+pub(super) struct Notifications {
+    pub signals: Arc<Signals>,
+    pub bell: Bell,
+}
+
+impl NotificationHandler for Notifications {
+    // The keeper finds out when it looks next: a bell must not be rung from a signal handler.
+    #[expect(unsafe_code, reason = "the trait demands it: JACK may call this from a signal handler")]
+    unsafe fn shutdown(&mut self, _status: ClientStatus, _reason: &str) {
+        self.signals.gone.store(true, Relaxed);
+    }
+
+    fn port_registration(&mut self, _: &Client, _: PortId, _registered: bool) {
+        self.signals.turnover.fetch_add(1, Relaxed);
+        self.bell.ring();
+    }
+
+    fn ports_connected(&mut self, _: &Client, _: PortId, _: PortId, connected: bool) {
+        self.signals.connections.fetch_add(u32::from(connected), Relaxed);
+        self.bell.ring();
+    }
+}

@@ -1,0 +1,185 @@
+//! What sounded when the server went.
+//!
+//! A synth that is a client of the server falls silent with it. One behind a bridge to ALSA, or a real one, goes on
+//! sounding, and is told as soon as there is a way to it again.
+
+use crate::midi::{MidiEvent, ShortMessage};
+use crate::thru::Thru;
+use crate::time::{SessionDuration, SessionTime};
+
+/// A connection that was made carries after so many periods.
+const CARRIES_AFTER: u32 = 3;
+
+/// Connections that are made so long after the server's return may lead to what sounded before; later, whoever plays there
+/// will have noticed.
+const SOUGHT_FOR: SessionDuration = SessionDuration::from_millis(30_000);
+
+/// What was written so shortly before the server went may have reached nobody.
+const ON_THE_WAY: SessionDuration = SessionDuration::from_millis(100);
+
+/// Ends that may be on the way. With more, the oldest is taken for delivered.
+const ENDS: usize = 64;
+
+/// The ledger of what was sent, and of what sounded when the server went.
+///
+/// Thread: any one at a time. Realtime-safe: yes.
+pub(super) struct Stranded {
+    /// Keys and pedals that are down by what was sent.
+    sounding: Thru,
+    /// The last ends that were sent, and when.
+    ends: [(SessionTime, ShortMessage); ENDS],
+    next_end: usize,
+    /// Keys and pedals that were down when the server went.
+    left: Thru,
+    /// Connections that have been counted so far.
+    connections: u32,
+    /// Periods until the newest connection carries; 0: it does already.
+    carries_in: u32,
+    until: SessionTime,
+}
+
+impl Default for Stranded {
+    fn default() -> Self {
+        Self {
+            sounding: Thru::default(),
+            ends: [(SessionTime::ZERO, ShortMessage::note_off(0, 0)); ENDS],
+            next_end: 0,
+            left: Thru::default(),
+            connections: 0,
+            carries_in: 0,
+            until: SessionTime::ZERO,
+        }
+    }
+}
+
+impl Stranded {
+    /// This leaves at `at`.
+    pub fn sent(&mut self, at: SessionTime, message: ShortMessage) {
+        self.sounding.passes(message, true);
+        if begin_of(message).is_some() {
+            self.ends[self.next_end] = (at, message);
+            self.next_end = (self.next_end + 1) % ENDS;
+        }
+    }
+
+    /// This end could not even be written.
+    pub fn keep(&mut self, end: ShortMessage) {
+        if let Some(begin) = begin_of(end) {
+            self.left.passes(begin, true);
+        }
+    }
+
+    /// The server has gone, after a period that was over at `played_to`.
+    pub fn server_gone(&mut self, played_to: SessionTime) {
+        for (at, end) in std::mem::replace(&mut self.ends, Self::default().ends) {
+            if at > SessionTime::ZERO && at + ON_THE_WAY >= played_to {
+                self.keep(end);
+            }
+        }
+        std::mem::take(&mut self.sounding).release(|end| self.keep(end));
+    }
+
+    /// There is a server again.
+    pub fn server_back(&mut self, now: SessionTime, connections: u32) {
+        self.connections = connections;
+        self.carries_in = 0;
+        self.until = now + SOUGHT_FOR;
+    }
+
+    /// Asked once a period, with the number of connections that were made so far: what has to be ended now, because a new
+    /// way carries. What sounds again by now has an end of its own.
+    pub fn ends_due(&mut self, now: SessionTime, connections: u32) -> Option<Thru> {
+        if now > self.until {
+            self.left = Thru::default();
+            return None;
+        }
+        if std::mem::replace(&mut self.connections, connections) != connections {
+            self.carries_in = CARRIES_AFTER;
+        }
+        let waited = self.carries_in;
+        self.carries_in = waited.saturating_sub(1);
+        (waited == 1).then(|| {
+            let mut ends = self.left.clone();
+            self.sounding.clone().release(|end| {
+                ends.passes(end, true);
+            });
+            ends
+        })
+    }
+}
+
+/// What `end` ends: a key that goes down, or a pedal. `None` for messages that end nothing.
+fn begin_of(end: ShortMessage) -> Option<ShortMessage> {
+    match (end.event(), end.as_bytes()) {
+        (MidiEvent::NoteOff { channel, key }, _) => Some(ShortMessage::note_on(channel, key, 1)),
+        (_, &[status, pedal @ (64 | 66), value]) if status & 0xf0 == 0xb0 && value < 64 => {
+            Some(ShortMessage::control_change(status & 0x0f, pedal, 127))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> SessionTime {
+        SessionTime::from_micros(ms * 1000)
+    }
+
+    fn on(key: u8) -> ShortMessage {
+        ShortMessage::note_on(3, key, 80)
+    }
+
+    fn off(key: u8) -> ShortMessage {
+        ShortMessage::note_off(3, key)
+    }
+
+    fn pedal(value: u8) -> ShortMessage {
+        ShortMessage::control_change(2, 64, value)
+    }
+
+    /// What is ended in ten periods from `ms` on.
+    fn ended(stranded: &mut Stranded, ms: u64, connections: u32) -> Vec<ShortMessage> {
+        let mut ended = Vec::new();
+        for period in 0..10 {
+            if let Some(mut now) = stranded.ends_due(at(ms + period), connections) {
+                now.release(|message| ended.push(message));
+            }
+        }
+        ended
+    }
+
+    #[test]
+    fn what_sounded_when_the_server_went_is_ended_wherever_there_is_a_way_again() {
+        let mut stranded = Stranded::default();
+        for message in [on(60), on(62), pedal(127)] {
+            stranded.sent(at(1_000), message);
+        }
+        stranded.sent(at(1_500), off(62));
+        stranded.server_gone(at(2_000));
+        stranded.server_back(at(5_000), 7);
+        assert_eq!(ended(&mut stranded, 5_000, 7), [], "nobody is there yet");
+        assert_eq!(ended(&mut stranded, 5_100, 8), [pedal(0), off(60)]);
+        assert_eq!(ended(&mut stranded, 5_200, 8), [], "once for each way");
+        stranded.sent(at(5_250), on(60));
+        assert_eq!(ended(&mut stranded, 5_300, 9), [pedal(0)], "the key sounds again and has an end of its own");
+        stranded.sent(at(5_350), off(60));
+        assert_eq!(ended(&mut stranded, 5_400, 10), [pedal(0), off(60)], "that end may have reached nobody there");
+        assert_eq!(ended(&mut stranded, 40_000, 11), [], "too late");
+    }
+
+    #[test]
+    fn an_end_that_was_on_its_way_when_the_server_went_is_said_again() {
+        let mut stranded = Stranded::default();
+        for key in [60, 62, 64] {
+            stranded.sent(at(1_000), on(key));
+        }
+        stranded.sent(at(1_300), off(60));
+        stranded.sent(at(1_990), off(62));
+        stranded.sent(at(1_999), pedal(0));
+        stranded.server_gone(at(2_000));
+        stranded.server_back(at(3_000), 0);
+        assert_eq!(ended(&mut stranded, 3_000, 1), [pedal(0), off(62), off(64)]);
+    }
+}
