@@ -12,7 +12,7 @@ FEATURES = $(shell pkg-config --exists jack 2>/dev/null && echo jack)
 CARGO_FLAGS = --release --workspace --locked $(if $(FEATURES),--features $(FEATURES))
 
 RELEASE = $(CARGO_TARGET_DIR)/release
-SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh) tools/alsa-vm/init .ci/run
+SCRIPTS = $(wildcard tools/*.sh tools/*/*.sh tests/*/*.sh fuzz/*.sh) tools/alsa-vm/init .ci/run
 ARGS =
 SECONDS = 60
 MINUTES = 60
@@ -20,8 +20,8 @@ N = 20
 EVENTS = 1000000
 SEED = 1
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test recipes bench-live train train-shared soak note-debts \
-        bench-train bench-read examples songs setup setup-test
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test \
+        recipes bench-live train train-shared soak note-debts fuzz sbom
 .NOTPARALLEL:
 
 # The developer's own configuration has no say in tests and measurements.
@@ -94,6 +94,13 @@ bench-train: examples ## speed of training beside PyTorch (5.4 GB, once); ARGS="
 
 bench-read: examples ## speed of reading .mid files beside symusic and music21, on DATA=FOLDER
 	@tools/bench-read/bench.sh $(RELEASE)/examples/read_speed $(or $(DATA),$(firstword $(wildcard ../shared/data) mid_songs))
+
+fuzz: setup ## foreign bytes of every kind, mutated by libFuzzer, for SECONDS=60 in all; ends with one JSON line
+	@fuzz/run.sh $(SECONDS)
+
+sbom: setup ## what the program is built from, as CycloneDX, in SBOM=FILE
+	tools/sbom.py $(if $(FEATURES),--features $(FEATURES)) >'$(or $(SBOM),$(CARGO_TARGET_DIR)/antiphon.cdx.json)'
+	@echo 'wrote $(or $(SBOM),$(CARGO_TARGET_DIR)/antiphon.cdx.json)'
 
 examples: build
 	cargo build $(CARGO_FLAGS) --examples

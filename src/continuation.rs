@@ -19,6 +19,10 @@ use crate::time::{SessionDuration, SessionTime};
 /// among them: at 10 notes a second, 50 seconds.
 const REMEMBERED: usize = 512;
 
+/// Notes that may wait to be taken in by the model. No hands play so fast; of a flood the oldest are never heard, so
+/// that it takes neither memory nor time without end, and what comes after it is answered soon.
+const WAITING: usize = 512;
+
 /// Notes that a new model reads: enough to know the key and the manner, in some tens of milliseconds.
 const READ_ANEW: usize = 128;
 
@@ -136,6 +140,22 @@ impl Continuation {
         let place = self.notes.partition_point(|known| known.note <= note);
         self.notes.insert(place, Remembered { note, voice, held, state: None });
         self.settled = self.settled.min(place);
+        if self.notes.len() - self.settled > WAITING && self.notes.len() > REMEMBERED {
+            self.forget_oldest();
+        }
+    }
+
+    /// The oldest note is no longer remembered. Where the model has not taken it in, it never does.
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.notes.pop_front() else { return };
+        self.base_onset = Some(oldest.note.onset);
+        if self.settled > 0 {
+            self.settled -= 1;
+            self.gone += 1;
+            if let Some(state) = oldest.state {
+                self.base = state;
+            }
+        }
     }
 
     /// The answer was cut off at `at`: planned notes that have not begun are forgotten, those that sound end there.
@@ -197,12 +217,7 @@ impl Continuation {
         self.memory.remember(classes, self.notes[index].voice == Voice::Human);
         self.settled += 1;
         while self.notes.len() > REMEMBERED && self.settled > 0 {
-            if let Some(Remembered { note, state: Some(state), .. }) = self.notes.pop_front() {
-                self.base = state;
-                self.base_onset = Some(note.onset);
-                self.gone += 1;
-            }
-            self.settled -= 1;
+            self.forget_oldest();
         }
         Ok(())
     }

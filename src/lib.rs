@@ -34,17 +34,22 @@
 //! - [`evaluation`]: bits per note, and the manner of what is played
 //! - [`config`]: what is set before it plays: flags, environment, file
 //! - [`commands`]: what can be typed
+//! - `doors`: each way on which foreign bytes come in, for fuzzing; only in tests and with the feature `doors`
+//! - [`quote`]: words of somebody else's in a sentence
 //! - [`heap`]: memory that was given back
 //! - [`life`]: whether the threads that play still turn over
 //! - [`status`], [`figures`]: what a person wants to know while it runs, and how well time is kept
 
 pub mod beat;
 pub mod chooser;
+#[cfg(feature = "engine")]
 pub mod commands;
 pub mod conductor;
 pub mod config;
 pub mod continuation;
 pub mod control;
+#[cfg(any(test, feature = "doors"))]
+pub mod doors;
 pub mod echo;
 pub mod ensemble;
 pub mod evaluation;
@@ -67,6 +72,7 @@ pub mod offline;
 pub mod playback;
 pub mod player;
 pub mod ports;
+pub mod quote;
 pub mod recorder;
 pub mod repetition;
 pub mod replay;

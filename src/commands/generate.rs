@@ -17,6 +17,9 @@ use crate::time::{SessionDuration, SessionTime};
 /// Length when none is asked for.
 const DEFAULT_LENGTH: SessionDuration = SessionDuration::from_millis(30_000);
 
+/// Notes of the prime that are read, the last ones: more than the model can remember, in seconds.
+const MOST_PRIMED: usize = 10_000;
+
 /// Longest silence between two notes.
 const LONGEST_REST: SessionDuration = SessionDuration::from_millis(4_000);
 
@@ -31,7 +34,11 @@ pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure>
     let settings = settings(&effective, model.description())?;
     let sampler = Sampler::new(settings.sampling, seed(&flags.playing));
     let mut continuation = Continuation::new(&mut model, usize::from(settings.style), sampler)?;
-    for &note in &prime {
+    let unread = prime.len().saturating_sub(MOST_PRIMED);
+    if unread > 0 {
+        say(format_args!("of the prime's {} notes the last {MOST_PRIMED} are read", prime.len()));
+    }
+    for &note in &prime[unread..] {
         continuation.insert(note, Voice::Human);
         // One by one, so that a prime of any length takes no more memory than the remembered notes.
         continuation.settle(&mut model)?;

@@ -327,6 +327,9 @@ impl Conductor {
         if self.plan_is_short(settings, now) {
             return Some(now);
         }
+        if let Some(at) = plan.waits_for_a_key(now) {
+            return Some(at);
+        }
         let grows = plan.planned_to.filter(|to| self.plan_may_grow(settings, *to)).map(|to| to - LOOKAHEAD);
         let next = match plan {
             Plan { begun: true, .. } => grows,

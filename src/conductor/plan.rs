@@ -23,17 +23,24 @@ pub(super) struct Plan {
     pub notes: Vec<Note>,
     /// Onset of its last note; `None` when the next note is free to fall anywhere from now on.
     pub planned_to: Option<SessionTime>,
+    /// When a first note is looked for again, as no key was free.
+    pub again_at: Option<SessionTime>,
 }
 
 impl Plan {
     /// A plan without notes.
     pub fn new(begins: SessionTime, due: SessionTime, sent: bool) -> Self {
-        Self { begins, due, begun: false, sent, notes: Vec::with_capacity(BEGINNING), planned_to: None }
+        Self { begins, due, begun: false, sent, notes: Vec::with_capacity(BEGINNING), planned_to: None, again_at: None }
     }
 
     /// Whether enough of it is there to begin with.
     pub fn has_a_beginning(&self) -> bool {
         self.begun || self.notes.len() >= BEGINNING
+    }
+
+    /// Until when it has to wait for a free key, if it does.
+    pub fn waits_for_a_key(&self, now: SessionTime) -> Option<SessionTime> {
+        self.again_at.filter(|at| !self.begun && *at > now)
     }
 
     /// When it begins to grow to its full length.

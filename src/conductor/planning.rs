@@ -32,6 +32,9 @@ impl Conductor {
 
     pub(super) fn plan_is_short(&self, settings: &Settings, now: SessionTime) -> bool {
         let Some(plan) = &self.plan else { return false };
+        if plan.waits_for_a_key(now).is_some() {
+            return false;
+        }
         match plan.planned_to {
             None => true,
             Some(_) if !plan.begun && (!plan.sent || now < plan.grows_at()) => !plan.has_a_beginning(),
@@ -78,7 +81,11 @@ impl Conductor {
         let Some(note) = note else {
             // No key is free: it is tried again after a rest.
             match plan.planned_to {
-                None if !plan.begun => plan.begins = window.from + NO_KEY_REST,
+                None if !plan.begun => {
+                    plan.begins = window.from + NO_KEY_REST;
+                    plan.again_at = Some(now + NO_KEY_REST);
+                }
+                Some(_) if !plan.begun => plan.again_at = Some(now + NO_KEY_REST),
                 _ => plan.planned_to = Some(window.from + NO_KEY_REST),
             }
             return Ok(());

@@ -405,3 +405,25 @@ fn an_answer_that_waits_for_its_bar_moves_with_the_clock() {
     let lines = session(settings(&["begin-on bar"]), &input, 9000);
     assert!(first(&lines, "turn Ai").is_some_and(|ms| (6998..=7002).contains(&ms)), "{lines:?}");
 }
+
+#[test]
+fn with_every_key_held_it_waits_and_does_not_search_without_end() {
+    let keys = 0..128u8;
+    let held = keys.clone().map(|key| on(0, key)).chain(keys.map(|key| off(5000, key)));
+    let lines = session(settings(&["patience-floor 400"]), &held.collect::<Vec<_>>(), 7000);
+    let begins = first(&lines, "turn Ai").expect("it answers when keys are free");
+    assert!(begins > 5000, "{lines:?}");
+    // The same where nobody ever lets go.
+    let mut ensemble = ensemble(settings(&[]));
+    let held: Vec<TimedMessage> = (0..128).map(|key| on(0, key)).collect();
+    for message in &held {
+        ensemble.hear(message.time, message.message, |_| {}).expect("the toy never fails");
+    }
+    let (mut now, mut wakes) = (at(0), 0);
+    while let Some(wake) = ensemble.next_wake(now).filter(|wake| *wake <= at(60_000)) {
+        now = now.max(wake);
+        ensemble.wake(now, |_| {}).expect("the toy never fails");
+        wakes += 1;
+        assert!(wakes < 2000, "woken {wakes} times by {now}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Reads `antiphon.toml`.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +11,9 @@ use super::keys::{Key, Keys, Kind};
 use super::{ConfigError, Given, Mistake, Source, Sourced};
 use crate::control::{Assignment, Control};
 use crate::settings::{SETTINGS, Setting, Values, nearest};
+
+/// Longest file that is read; the one with all there is has some 20,000 bytes.
+const LARGEST_FILE: u64 = 1 << 20;
 
 /// The tables that a file may have.
 const TABLES: [&str; 2] = ["settings", "map"];
@@ -30,8 +35,13 @@ impl ConfigFile {
     /// # Errors
     /// When it cannot be read, or with every mistake in it.
     pub fn read(path: &Path, keys: &Keys) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: Arc::from(path), cause })?;
+        let unreadable = |cause| ConfigError::Unreadable { path: Arc::from(path), cause };
+        // A device need not end.
+        let (mut text, mut file) = (String::new(), File::open(path).map_err(unreadable)?.take(LARGEST_FILE + 1));
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        if file.limit() == 0 {
+            return Err(unreadable(io::Error::other(format!("it is longer than {LARGEST_FILE} bytes"))));
+        }
         Self::parse(path, &text, keys)
     }
 

@@ -256,3 +256,29 @@ fn what_the_human_repeats_is_expected_and_what_was_forgotten_is_not() {
     assert_eq!(key_after(0.0), 74, "the toy goes up a whole tone");
     assert_eq!(key_after(1.0), 60, "the human went on with this each time");
 }
+
+#[test]
+fn of_a_flood_the_oldest_notes_are_never_heard_and_the_rest_is_taken_in_as_ever() {
+    let mut continuation = fresh();
+    (0..3).for_each(|n| continuation.insert(note(n * 100, 60, 50), Voice::Human));
+    continuation.settled();
+    let heard = continuation.model.steps;
+    let flood = u64::try_from(20 * WAITING).expect("small");
+    for n in 0..flood {
+        let key = u8::try_from(n % 128).expect("small");
+        continuation.begin(at(1000 + n), key, 64);
+        continuation.finish(note(1000 + n, key, 50));
+    }
+    assert!(continuation.notes.len() <= REMEMBERED + WAITING);
+    continuation.settled();
+    let taken_in = continuation.model.steps - heard;
+    assert!((WAITING..=REMEMBERED + WAITING).contains(&taken_in), "{taken_in} notes");
+    assert_eq!(continuation.last_onset(), Some(at(1000 + flood - 1)), "the newest are among them");
+
+    // Mended and grown as before.
+    let next = continuation.next(Window { from: at(30_000), to: at(31_000) });
+    assert_eq!(continuation.notes.back().map(|known| known.note), Some(next));
+    continuation.cut_off(at(30_000));
+    continuation.settled();
+    assert_eq!(continuation.memory.len(), continuation.gone + continuation.notes.len());
+}

@@ -13,6 +13,7 @@ pub use claims::Claims;
 pub use map::{ControlMap, Controllers, MapChange};
 use thiserror::Error;
 
+use crate::quote::quoted;
 use crate::settings::{Change, Setting, SettingError, nearest};
 
 /// Something asked for.
@@ -67,24 +68,24 @@ pub enum ControlError {
     #[error("{0} needs a value")]
     NoValue(String),
     /// Not a model's number or name.
-    #[error("{0:?} is no model: write its number, counted from 1, or the name of its file without a folder")]
+    #[error("{} is no model: write its number, counted from 1, or the name of its file without a folder", quoted(.0))]
     Model(String),
     /// Not a MIDI message that can be given a meaning.
     #[error(
-        "{0:?} is no MIDI message to listen for; write cc20, cc20+52, key36, pc3, pc, bend or pressure, with @CHANNEL behind it for one channel"
+        "{} is no MIDI message to listen for; write cc20, cc20+52, key36, pc3, pc, bend or pressure, with @CHANNEL behind it for one channel", quoted(.0)
     )]
     Trigger(String),
     /// Not a whole assignment.
-    #[error("{0:?} is no assignment; write for example cc20=temperature, cc20=patience:0.5..3 or cc66=hand-over")]
+    #[error("{} is no assignment; write for example cc20=temperature, cc20=patience:0.5..3 or cc66=hand-over", quoted(.0))]
     Assignment(String),
     /// Not a range or curve.
-    #[error("{0:?} is no range or curve; write for example 0.5..3, linear, log, toggle, relative")]
+    #[error("{} is no range or curve; write for example 0.5..3, linear, log, toggle, relative", quoted(.0))]
     Curve(String),
     /// A curve of factors over a range with a zero in it.
-    #[error("{0:?} cannot be log: both ends must be above 0")]
+    #[error("{} cannot be log: both ends must be above 0", quoted(.0))]
     Log(String),
     /// Nothing has that meaning.
-    #[error("no MIDI message is mapped to {0:?}, and it is none that is mapped")]
+    #[error("no MIDI message is mapped to {}, and it is none that is mapped", quoted(.0))]
     NotMapped(String),
 }
 

@@ -1,12 +1,14 @@
 //! The model file: one ONNX file whose metadata says all that is needed to run it.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::{Origin, onnx_proto as onnx};
+use super::{Origin, graph, onnx_proto as onnx, skeleton};
 use crate::note_model::{Description, FORMAT_VERSION, Mismatch};
 
 /// Metadata key under which the [`Description`] stands as JSON.
@@ -14,6 +16,12 @@ pub const DESCRIPTION_KEY: &str = "antiphon";
 
 /// Files larger than this are refused unread: the bundled model is below 20 MB.
 const LARGEST_FILE: u64 = 1 << 30;
+
+/// Most bytes beside the weights; the bundled model has some 30,000.
+const MOST_BESIDE_WEIGHTS: usize = 2 << 20;
+
+/// Longest description, in bytes.
+const LONGEST_DESCRIPTION: usize = 1 << 20;
 
 /// Names of the graph's inputs and outputs. Shapes are (time, batch) unless stated.
 pub mod names {
@@ -95,11 +103,17 @@ impl ModelFile {
     /// [`ModelFileError`], each with the path and what to do.
     pub fn read(path: &Path) -> Result<Self, ModelFileError> {
         let unreadable = |cause| ModelFileError::Unreadable { path: path.to_owned(), cause };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > LARGEST_FILE {
-            return Err(ModelFileError::TooLarge { path: path.to_owned(), bytes: size });
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        if !metadata.is_file() {
+            // Opening a pipe would wait for a writer for ever, and a device need not end.
+            return Err(unreadable(io::Error::other("it is no regular file")));
         }
-        Self::from_bytes(path, std::fs::read(path).map_err(unreadable)?)
+        if metadata.len() > LARGEST_FILE {
+            return Err(ModelFileError::TooLarge { path: path.to_owned(), bytes: metadata.len() });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+        File::open(path).map_err(unreadable)?.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+        Self::from_bytes(path, bytes)
     }
 
     /// What tells it from other models.
@@ -115,6 +129,7 @@ impl ModelFile {
     ///
     /// The embedded engine plans the branches of an `If` anew at each run and does not optimise them; told the answer
     /// beforehand, it puts the branch in the place of the `If`, which makes a note ten times as fast.
+    #[cfg(feature = "engine")]
     pub(super) fn settled(&self, advance: bool) -> Vec<u8> {
         let Ok(mut model) = onnx::Model::decode(self.bytes.as_slice()) else { return self.bytes.clone() };
         if let Some(graph) = &mut model.graph {
@@ -134,6 +149,11 @@ impl ModelFile {
     /// # Errors
     /// As [`ModelFile::read`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, ModelFileError> {
+        let beside = skeleton::bytes_without_weights(&bytes);
+        if beside > MOST_BESIDE_WEIGHTS {
+            // No model of ours, and perhaps made to take a hundred times its size when it is decoded.
+            return Err(ModelFileError::NotOnnx { path: path.to_owned() });
+        }
         let model = onnx::Model::decode(bytes.as_slice())
             .ok()
             .filter(|model| model.graph.is_some() && model.ir_version.is_some())
@@ -145,6 +165,9 @@ impl ModelFile {
             .find(|entry| entry.key.as_deref() == Some(DESCRIPTION_KEY))
             .and_then(|entry| entry.value.as_deref())
             .ok_or_else(|| not_ours(format!("its metadata has no `{DESCRIPTION_KEY}`")))?;
+        if json.len() > LONGEST_DESCRIPTION {
+            return Err(not_ours(format!("its description is longer than {LONGEST_DESCRIPTION} bytes")));
+        }
         let mismatch = |mismatch| ModelFileError::Mismatch { path: path.to_owned(), mismatch };
 
         // The version is read before the rest, whose shape another version may have changed.
@@ -155,45 +178,7 @@ impl ModelFile {
         }
         let description: Description = serde_json::from_value(value).map_err(|error| not_ours(error.to_string()))?;
         description.check().map_err(mismatch)?;
-        check_graph(&model, &description).map_err(not_ours)?;
+        graph::check(&model, &description).map_err(not_ours)?;
         Ok(Self { path: path.to_owned(), description, bytes })
-    }
-}
-
-/// Checks that the graph has our inputs and outputs and keeps its weights inside the file.
-fn check_graph(model: &onnx::Model, description: &Description) -> Result<(), String> {
-    let graph = model.graph.as_ref().ok_or("it has no graph")?;
-    let has = |list: &[onnx::ValueInfo], name: &str| list.iter().any(|value| value.name.as_deref() == Some(name));
-    let inputs = [names::STYLE, names::ADVANCE, names::H[0], names::C[0], names::CONTEXT[0]];
-    for name in names::LAST.into_iter().chain(names::NEXT).chain(inputs) {
-        if !has(&graph.input, name) {
-            return Err(format!("its graph has no input `{name}`"));
-        }
-    }
-    for name in names::LOGITS.into_iter().chain([names::H[1], names::C[1], names::CONTEXT[1]]) {
-        if !has(&graph.output, name) {
-            return Err(format!("its graph has no output `{name}`"));
-        }
-    }
-    for (name, classes) in names::LOGITS.into_iter().zip(description.classes()) {
-        let declared = graph.output.iter().find(|value| value.name.as_deref() == Some(name)).and_then(last_dimension);
-        if declared != i64::try_from(classes).ok() {
-            return Err(format!("its output `{name}` is not {classes} classes wide"));
-        }
-    }
-    let mut graphs = vec![graph];
-    while let Some(graph) = graphs.pop() {
-        if graph.initializer.iter().any(|t| !t.external_data.is_empty() || t.data_location.unwrap_or(0) != 0) {
-            return Err("it keeps weights in another file".into());
-        }
-        graphs.extend(graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.g.as_ref()));
-    }
-    Ok(())
-}
-
-fn last_dimension(value: &onnx::ValueInfo) -> Option<i64> {
-    match value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?.dim.last()?.value.as_ref()? {
-        onnx::DimensionValue::Value(size) => Some(*size),
-        onnx::DimensionValue::Param(_) => None,
     }
 }

@@ -3,50 +3,16 @@
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
-use thiserror::Error;
 
 use super::engine::Engine;
 use super::file::{ModelFile, names};
-use super::{ModelState, NoteModel, Origin};
+use super::{Logits, ModelError, ModelState, NoteModel, Origin};
 use crate::note_model::{ANY_STYLE, Attribute, Description, NoteClasses};
-
-/// Why the model could not be computed.
-#[derive(Debug, Error)]
-pub enum ModelError {
-    /// The engine does not take the graph.
-    #[error("{path}: the {engine} engine does not take this model: {why}")]
-    Load {
-        /// The model file.
-        path: String,
-        /// The engine's name.
-        engine: String,
-        /// What it said.
-        why: String,
-    },
-    /// A step failed.
-    #[error("the model failed while running: {0}")]
-    Run(String),
-    /// No such style.
-    #[error("the model knows no style {wanted:?}; it knows {}", .known.join(", "))]
-    Style {
-        /// What was asked for.
-        wanted: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-}
 
 impl From<ort::Error> for ModelError {
     fn from(error: ort::Error) -> Self {
         Self::Run(error.to_string())
     }
-}
-
-/// Logits of each note of a sequence, one flat (notes, classes) table for each attribute.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Logits {
-    /// In chain-rule order.
-    pub tables: [Vec<f32>; 4],
 }
 
 /// The model in a running engine.
@@ -134,8 +100,8 @@ impl LstmModel {
         };
         let outputs = run(&mut self.whole, &self.description, &inputs)?;
         let mut logits = Logits::default();
-        for (table, name) in logits.tables.iter_mut().zip(names::LOGITS) {
-            outputs.copy(name, table)?;
+        for (table, attribute) in logits.tables.iter_mut().zip(Attribute::ALL) {
+            outputs.copy(names::LOGITS[attribute.index()], notes.len() * attribute.classes(), table)?;
         }
         Ok(logits)
     }
@@ -154,10 +120,11 @@ impl LstmModel {
             context: &state.context,
         };
         let outputs = run(&mut self.whole, &self.description, &inputs)?;
-        outputs.copy(names::H[1], &mut state.h)?;
-        outputs.copy(names::C[1], &mut state.c)?;
-        outputs.copy(names::CONTEXT[1], &mut state.context)?;
-        outputs.copy(names::LOGITS[0], &mut state.shift_logits)
+        let sizes = self.description.sizes;
+        outputs.copy(names::H[1], sizes.layers * sizes.hidden, &mut state.h)?;
+        outputs.copy(names::C[1], sizes.layers * sizes.hidden, &mut state.c)?;
+        outputs.copy(names::CONTEXT[1], 4 * sizes.head, &mut state.context)?;
+        outputs.copy(names::LOGITS[0], Attribute::Shift.classes(), &mut state.shift_logits)
     }
 }
 
@@ -202,7 +169,11 @@ impl NoteModel for LstmModel {
             c: &state.c,
             context: &state.context,
         };
-        run(&mut self.heads, &self.description, &inputs)?.copy(names::LOGITS[attribute.index()], out)
+        run(&mut self.heads, &self.description, &inputs)?.copy(
+            names::LOGITS[attribute.index()],
+            attribute.classes(),
+            out,
+        )
     }
 }
 
@@ -219,8 +190,16 @@ fn as_i64(index: usize) -> i64 {
 struct Outputs<'s>(ort::session::SessionOutputs<'s>);
 
 impl Outputs<'_> {
-    fn copy(&self, name: &str, out: &mut Vec<f32>) -> Result<(), ModelError> {
-        let (_, values) = self.0[name].try_extract_tensor::<f32>()?;
+    /// Copies `count` numbers; anything else than so many numbers is an error, whatever the graph says of itself.
+    fn copy(&self, name: &str, count: usize, out: &mut Vec<f32>) -> Result<(), ModelError> {
+        let output = self.0.get(name).ok_or_else(|| ModelError::Run(format!("it gives no `{name}`")))?;
+        let (_, values) = output.try_extract_tensor::<f32>()?;
+        if values.len() != count {
+            return Err(ModelError::Run(format!("its `{name}` are {} numbers, not {count}", values.len())));
+        }
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(ModelError::Run(format!("some of its `{name}` are no numbers")));
+        }
         out.clear();
         out.extend_from_slice(values);
         Ok(())

@@ -1,16 +1,24 @@
 //! Running the note model: the file, the engine that computes it, and one step of it.
 
+#[cfg(feature = "engine")]
 pub mod engine;
+mod error;
 pub mod file;
+mod graph;
+#[cfg(feature = "engine")]
 mod lstm;
 pub mod onnx_proto;
-#[cfg(test)]
+mod skeleton;
+#[cfg(any(test, feature = "doors"))]
 pub(crate) mod toy;
 mod type_info;
 
+#[cfg(feature = "engine")]
 pub use engine::{Engine, EngineChoice};
+pub use error::ModelError;
 pub use file::{ModelFile, ModelFileError};
-pub use lstm::{Logits, LstmModel, ModelError};
+#[cfg(feature = "engine")]
+pub use lstm::LstmModel;
 
 use crate::note_model::{Attribute, NoteClasses};
 
@@ -30,6 +38,13 @@ pub struct ModelState {
     pub context: Vec<f32>,
     /// Logits of the next note's shift, which depend on nothing chosen later.
     pub shift_logits: Vec<f32>,
+}
+
+/// Logits of each note of a sequence, one flat (notes, classes) table for each attribute.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Logits {
+    /// In chain-rule order.
+    pub tables: [Vec<f32>; 4],
 }
 
 /// What tells a model from every other.

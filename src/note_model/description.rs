@@ -8,6 +8,9 @@ use super::{ANY_STYLE, Attribute, CELL, KEYS, TimeBins, VELOCITY_BINS};
 /// Version of the model file: graph inputs and outputs, note model, metadata. A change of any is a new version.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Longest name of a style, in characters: that of a folder.
+const LONGEST_NAME: usize = 255;
+
 /// The whole self-description, kept as JSON under one metadata key of the ONNX file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
@@ -126,8 +129,14 @@ pub enum Mismatch {
         what: &'static str,
     },
     /// The styles make no sense.
-    #[error("its list of styles must begin with `{ANY_STYLE}` and hold 1 to 256 names; export it anew")]
+    #[error(
+        "its list of styles must begin with `{ANY_STYLE}` and hold 1 to 256 names of at most {LONGEST_NAME} characters, \
+         none of them a control character; export it anew"
+    )]
     Styles,
+    /// The digest of the training data is none.
+    #[error("its digest of the training data is no hexadecimal number; export it anew")]
+    Digest,
     /// A size is zero or beyond reason.
     #[error("its {what} of {found} is outside 1 to {limit}; export it anew")]
     Size {
@@ -160,8 +169,13 @@ impl Description {
         if let Some((what, _)) = classes.into_iter().find(|(_, same)| !same) {
             return Err(Mismatch::Classes { what });
         }
-        if self.styles.first().is_none_or(|first| first != ANY_STYLE) || self.styles.len() > 256 {
+        let is_name = |name: &String| name.chars().count() <= LONGEST_NAME && !name.contains(char::is_control);
+        let known = self.styles.first().is_some_and(|first| first == ANY_STYLE);
+        if !known || self.styles.len() > 256 || !self.styles.iter().all(is_name) {
             return Err(Mismatch::Styles);
+        }
+        if self.data_sha256.len() > 64 || !self.data_sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Mismatch::Digest);
         }
         let (sizes, limit) = (self.sizes, Sizes::LIMIT);
         for (what, found, limit) in [
@@ -222,6 +236,16 @@ mod tests {
         let mut other = good();
         other.styles.remove(0);
         assert_eq!(other.check(), Err(Mismatch::Styles));
+
+        for name in ["x".repeat(LONGEST_NAME + 1), "\u{1b}[2J".into(), "two\nlines".into()] {
+            let mut other = good();
+            other.styles.push(name);
+            assert_eq!(other.check(), Err(Mismatch::Styles));
+        }
+
+        let mut other = good();
+        other.data_sha256 = "\u{1b}[2J".into();
+        assert_eq!(other.check(), Err(Mismatch::Digest));
 
         let mut other = good();
         other.sizes.hidden = 1 << 40;

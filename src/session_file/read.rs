@@ -12,6 +12,7 @@ use super::{FORMAT_VERSION, Header};
 use crate::control::Control;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::model::Origin;
+use crate::quote::quoted;
 use crate::time::{SessionDuration, SessionTime};
 use crate::transcript::{Call, PlanDigest};
 
@@ -42,7 +43,7 @@ pub enum SessionFileError {
         path: PathBuf,
     },
     /// Of another version.
-    #[error("{path} is of session format {found}, this antiphon reads format {FORMAT_VERSION}; replay it with the antiphon that played it", path = .path.display())]
+    #[error("{} is of session format {}, this antiphon reads format {FORMAT_VERSION}; replay it with the antiphon that played it", .path.display(), quoted(.found))]
     Format {
         /// The file.
         path: PathBuf,

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::beat::Entry;
 use crate::gate::GateSettings;
 use crate::limits::Limits;
+use crate::quote::quoted;
 use crate::sampler::Sampling;
 use crate::synth::Gains;
 use crate::time::SessionDuration;
@@ -195,7 +196,7 @@ pub struct Change {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SettingError {
     /// No such setting.
-    #[error("there is no setting {name:?}; the nearest is {nearest:?}")]
+    #[error("there is no setting {}; the nearest is {nearest:?}", quoted(.name))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -203,7 +204,7 @@ pub enum SettingError {
         nearest: &'static str,
     },
     /// No such value.
-    #[error("{setting} cannot be {value:?}; it takes {takes}")]
+    #[error("{setting} cannot be {}; it takes {takes}", quoted(.value))]
     Value {
         /// The setting.
         setting: &'static str,

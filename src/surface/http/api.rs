@@ -152,3 +152,20 @@ pub(super) async fn detach(State(desk): State<Desk>, Json(port): Json<Port>) -> 
 pub(super) async fn figures(State(desk): State<Desk>) -> Json<Report> {
     Json(Report::new(&desk.status))
 }
+
+/// A request's body, as each handler would take it.
+#[cfg(any(test, feature = "doors"))]
+pub(super) fn door(bytes: &[u8]) {
+    if let Ok(NewValue { value }) = serde_json::from_slice(bytes) {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for setting in SETTINGS {
+            crate::doors::typed(&format!("{}={value}", setting.name));
+        }
+    }
+    if let Ok(Line { control }) = serde_json::from_slice(bytes) {
+        crate::doors::typed(control.trim());
+    }
+    if let Ok(Port { name, .. }) = serde_json::from_slice(bytes) {
+        let _ = name.parse::<crate::ports::Destination>();
+    }
+}

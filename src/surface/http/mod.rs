@@ -136,6 +136,12 @@ fn router(access: Arc<Access>, desk: Desk) -> Router {
         .with_state(desk)
 }
 
+/// The body of anybody's request, up to what it asks for: for [`crate::doors`].
+#[cfg(any(test, feature = "doors"))]
+pub(crate) fn door(bytes: &[u8]) {
+    api::door(bytes);
+}
+
 /// A file of the page. It loads nothing from elsewhere, and no other page may frame it.
 fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     let policy = "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

@@ -215,6 +215,8 @@ impl Exchange {
     fn complain(&mut self, from: SocketAddr, why: &str, now: Instant, deeds: &mut Vec<Deed>) {
         if let Some(unsaid) = self.complaint.is_due(now) {
             let unsaid = if unsaid == 0 { String::new() } else { format!(" ({unsaid} more were not told)") };
+            // Some of it is quoted from the packet.
+            let why = why.replace(char::is_control, "?");
             deeds.push(Deed::Complain(format!("OSC from {from}: {why}{unsaid}")));
         }
     }

@@ -205,3 +205,33 @@ async fn moment(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+/// A datagram of anybody's, up to what is to be done about it: for [`crate::doors`].
+#[cfg(any(test, feature = "doors"))]
+pub(crate) fn door(bytes: &[u8]) {
+    use crate::settings::Settings;
+    use crate::sight::View;
+
+    let view = View {
+        turn: crate::conductor::Turn::Human,
+        settings: Settings::default(),
+        model: "bundled".into(),
+        styles: vec!["any".into(), "folk".into()],
+        controllers: crate::control::Controllers::default(),
+        ports: Arc::default(),
+        playing: None,
+    };
+    let now = Instant::now();
+    let mut exchange = Exchange::new(vec![], view, Arc::default(), Arc::default(), now);
+    let mut deeds = Vec::new();
+    let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000));
+    exchange.receive(bytes, from, now, Tag::from_system(std::time::UNIX_EPOCH), &mut deeds);
+    exchange.wake(now + Duration::from_secs(86_400), &mut deeds);
+    // As many as a second's budgets of questions and answers, and little more.
+    assert!(deeds.len() <= 4000, "{} deeds for a packet", deeds.len());
+    for deed in deeds {
+        if let Deed::Complain(sentence) = deed {
+            assert!(!sentence.contains(char::is_control) && sentence.len() < 1000, "{sentence:?}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use antiphon::midi_file::{self, MidiFileError};
 use antiphon::note::Note;
-use midly::{MetaMessage, Smf, TrackEvent, TrackEventKind};
+use midly::{EventIter, MetaMessage, TrackEventKind};
 
 /// Track of the player in a recorded session.
 const PLAYER: &[u8] = b"You";
@@ -32,44 +32,56 @@ pub fn lesson(bytes: &[u8]) -> Result<Lesson, MidiFileError> {
     Ok(Lesson { notes: found.notes, is_session: player.is_some(), damage })
 }
 
-/// The file without its answers, if it has tracks of both names.
+/// The file without its answers, if it has tracks of both names. What cannot be made sense of is left as it is, for the
+/// reader to judge.
 fn without_answers(bytes: &[u8]) -> Option<Vec<u8>> {
-    // Nearly all files are none of ours, and are not parsed twice.
-    let is_answer = |head: &[u8]| head.windows(ANSWER.len()).any(|window| window == ANSWER);
-    if !Chunks(bytes).any(is_answer) {
+    // Nearly all files are none of ours, and only their beginnings are looked at.
+    let is_answer = |chunk: &Chunk<'_>| chunk.head().windows(ANSWER.len()).any(|window| window == ANSWER);
+    if !Chunks(bytes).any(|chunk| is_answer(&chunk)) {
         return None;
     }
-    let mut file = Smf::parse(bytes).ok()?;
-    let has = |wanted: &[u8]| file.tracks.iter().any(|track| name(track) == Some(wanted));
-    if !(has(PLAYER) && has(ANSWER)) {
+    if !Chunks(bytes).any(|chunk| chunk.name() == Some(PLAYER)) {
         return None;
     }
-    file.tracks.retain(|track| name(track) != Some(ANSWER));
-    let mut player = Vec::new();
-    file.write_std(&mut player).ok()?;
-    Some(player)
+    let kept: Vec<&[u8]> =
+        Chunks(bytes).filter(|chunk| chunk.name() != Some(ANSWER)).map(|chunk| chunk.whole).collect();
+    Some(kept.concat()).filter(|kept| kept.len() < bytes.len())
 }
 
-/// The beginnings of a file's chunks, where a track has its name, as far as their lengths are sound.
+/// The chunks of a file. The last one may be cut.
 struct Chunks<'a>(&'a [u8]);
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = &'a [u8];
+/// Type, length and content.
+struct Chunk<'a> {
+    whole: &'a [u8],
+}
 
-    fn next(&mut self) -> Option<&'a [u8]> {
-        /// Bytes that are looked at.
-        const HEAD: usize = 64;
-        let (_, rest) = self.0.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let (chunk, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let length = self.0.get(4..8)?.try_into().ok()?;
+        let length = (u32::from_be_bytes(length) as usize).saturating_add(8);
+        let (whole, rest) = self.0.split_at_checked(length).unwrap_or((self.0, &[]));
         self.0 = rest;
-        Some(&chunk[..chunk.len().min(HEAD)])
+        Some(Chunk { whole })
     }
 }
 
-fn name<'a>(track: &[TrackEvent<'a>]) -> Option<&'a [u8]> {
-    track.iter().find_map(|event| match event.kind {
-        TrackEventKind::Meta(MetaMessage::TrackName(name)) => Some(name),
-        _ => None,
-    })
+impl<'a> Chunk<'a> {
+    /// The beginning of the content, where a track has its name.
+    fn head(&self) -> &'a [u8] {
+        /// Bytes that are looked at.
+        const HEAD: usize = 64;
+        &self.whole[8..self.whole.len().min(8 + HEAD)]
+    }
+
+    /// A track's name. Event by event: a whole file of events would take many times its size.
+    fn name(&self) -> Option<&'a [u8]> {
+        let track = self.whole.strip_prefix(b"MTrk")?;
+        EventIter::new(track.get(4..)?).map_while(Result::ok).find_map(|event| match event.kind {
+            TrackEventKind::Meta(MetaMessage::TrackName(name)) => Some(name),
+            _ => None,
+        })
+    }
 }
