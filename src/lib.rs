@@ -28,6 +28,7 @@
 //! - [`playback`], [`takes`]: takes played back, and where they lie
 //! - [`sight`]: what can be watched, and how it reaches everyone who watches
 //! - [`surface`]: control and sight from outside: OSC, the page and its HTTP API
+//! - [`monitor`]: a running Antiphon watched and steered from a terminal, through that API
 //! - [`offline`]: a session under virtual time
 //! - [`memory`]: what this session has taught, blended into the model's opinion
 //! - [`markov`]: the rival of the LSTM, notes after what came before them
@@ -66,6 +67,7 @@ pub mod memory;
 pub mod midi;
 pub mod midi_file;
 pub mod model;
+pub mod monitor;
 pub mod note;
 pub mod note_model;
 pub mod offline;

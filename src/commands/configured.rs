@@ -14,7 +14,7 @@ use crate::config::{
 };
 
 /// Commands that the configuration has something to say to.
-const CONFIGURED: [&str; 3] = ["jam", "generate", "model"];
+const CONFIGURED: [&str; 4] = ["jam", "monitor", "generate", "model"];
 
 /// The file that means: none.
 const NO_FILE: &str = "none";

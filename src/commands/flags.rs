@@ -8,6 +8,7 @@ use super::doctor::DoctorFlags;
 use super::exit::codes;
 use super::http_flags::HttpFlags;
 use super::log::{Log, LogFormat};
+use super::monitor::MonitorFlags;
 use super::osc_flags::OscFlags;
 use super::render::RenderFlags;
 use super::sound_flags::SoundFlags;
@@ -52,6 +53,7 @@ Examples:
   antiphon jam --synth                      hear it without a synth or a DAW
   antiphon jam --mode accompany             play along while you play
   antiphon jam --headless --seconds 600     play alone for ten minutes and record
+  antiphon monitor                          watch and steer it from another terminal
   antiphon replay AI_generated.session      the same session again
   antiphon generate --prime song.mid        go on with a file, without playing
   antiphon render AI_generated.mid me.wav   hear it as a WAV file
@@ -75,6 +77,8 @@ pub(super) enum Command {
     /// Listen and answer, live, and record both voices
     #[command(after_help = SIGNALS)]
     Jam(Box<JamFlags>),
+    /// Watch and steer a running Antiphon from a terminal
+    Monitor(MonitorFlags),
     /// Write a continuation to a MIDI file, without playing it
     Generate(GenerateFlags),
     /// Play a recorded session again, to the byte, and say whether it came out as it was played

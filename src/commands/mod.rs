@@ -14,6 +14,7 @@ mod init;
 mod jam;
 mod log;
 mod model;
+mod monitor;
 mod osc_flags;
 mod ports;
 mod render;
@@ -158,6 +159,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(command: Command, config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     match command {
         Command::Jam(flags) => jam::run(&flags, config, arguments),
+        Command::Monitor(flags) => monitor::run(&flags),
         Command::Generate(flags) => generate::run(&flags, config),
         Command::Render(flags) => render::run(&flags),
         Command::Replay(flags) => replay::run(&flags),

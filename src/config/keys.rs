@@ -15,8 +15,20 @@ use crate::ports::Offset;
 use crate::settings::Setting;
 
 /// Flags that are for one session only, and those that have a table of their own in the file.
-const ONLY_TYPED: &[&str] =
-    &["check", "config", "headless", "help", "input", "json", "map", "seconds", "set", "version", "virtual-time"];
+const ONLY_TYPED: &[&str] = &[
+    "check",
+    "config",
+    "headless",
+    "help",
+    "input",
+    "json",
+    "map",
+    "once",
+    "seconds",
+    "set",
+    "version",
+    "virtual-time",
+];
 
 /// What the template shows for a key that has no default.
 const EXAMPLES: &[(&str, &str)] = &[

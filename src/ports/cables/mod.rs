@@ -14,7 +14,7 @@ use crossbeam_channel::Sender;
 pub use keeper::Keeper;
 pub(super) use keeper::{Board, CableId, Door};
 pub(super) use seek::{Found, stable_name};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::offset::Destination;
 
@@ -22,7 +22,7 @@ use super::offset::Destination;
 pub const MOST: usize = 48;
 
 /// Which way messages go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// The port sends to us.
@@ -42,7 +42,7 @@ impl Direction {
 }
 
 /// How a cable stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CableState {
     /// Messages go through it.
@@ -64,7 +64,7 @@ impl CableState {
 }
 
 /// A port that is wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cable {
     /// Which way messages go.
     pub direction: Direction,
@@ -86,7 +86,7 @@ impl fmt::Display for Cable {
 }
 
 /// All ports: those that are wanted, and those that there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
     /// The MIDI system, in words.
     pub system: String,

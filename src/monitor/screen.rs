@@ -1,0 +1,460 @@
+//! The whole screen: whose turn, the roll, a pane with what was chosen, what can be pressed.
+
+use std::time::Instant;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::hands::{ACTIONS, Hands, Pane};
+use super::look::{Look, Tone};
+use super::painting::paint;
+use super::panes::{draw_pane, milliseconds};
+use super::scene::{Connection, Scene};
+
+/// From this width on the figures have a place beside the pane.
+const WIDE: u16 = 124;
+
+/// Width of the figures beside the pane.
+const BESIDE: u16 = 62;
+
+/// Rows around roll and pane: turn, legend, titles, keys.
+const FRAME: u16 = 4;
+
+/// Draws everything. `place` is where the daemon is.
+pub fn draw(buffer: &mut Buffer, scene: &Scene, hands: &mut Hands, look: Look, place: &str, here: Instant) {
+    let area = buffer.area;
+    buffer.reset();
+    if area.is_empty() {
+        return;
+    }
+    // Where there is little room the music comes first.
+    let rest = area.height.saturating_sub(FRAME);
+    let pane = if rest < 7 { 0 } else { (rest * 9 / 20).clamp(4, 30) };
+    let around = match area.height {
+        0..=2 => 1,
+        3..=10 => 2,
+        _ => FRAME,
+    };
+    let roll = area.height.saturating_sub(around.min(area.height) + pane);
+    let row = |y: u16, height: u16| Rect { y: area.y + y, height, ..area }.intersection(area);
+    header(buffer, row(0, 1), scene, look, place);
+    if scene.connection == Connection::Up {
+        paint(&scene.roll, &mut hands.window, scene.now(here), look, row(1, roll), buffer);
+    } else {
+        absent(buffer, row(1, roll), scene, look, place);
+    }
+    if around == FRAME {
+        legend(buffer, row(1 + roll, 1), scene, look);
+    }
+    if pane > 0 {
+        panes(buffer, row(2 + roll, 1), row(3 + roll, pane), scene, hands, look);
+    }
+    if around > 1 {
+        footer(buffer, row(area.height - 1, 1), scene, hands, look, here);
+    }
+    if hands.help {
+        help(buffer, area, look);
+    }
+}
+
+/// Writes a line, cut at the end of its place.
+pub(super) fn write(buffer: &mut Buffer, area: Rect, spans: Vec<Span<'_>>) {
+    if !area.is_empty() {
+        buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+    }
+}
+
+/// Writes a line at the right end, if there is room left of `used` cells.
+fn write_right(buffer: &mut Buffer, area: Rect, used: usize, spans: Vec<Span<'_>>) {
+    let line = Line::from(spans);
+    let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
+    if usize::from(area.width) > used + usize::from(width) + 1 {
+        buffer.set_line(area.right() - width, area.y, &line, width);
+    }
+}
+
+fn width(spans: &[Span<'_>]) -> usize {
+    spans.iter().map(Span::width).sum()
+}
+
+fn header(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look, place: &str) {
+    let (badge, tone) = match (&scene.connection, scene.turn.as_str()) {
+        (Connection::New, _) => ("connecting", Tone::Soft),
+        (Connection::Down(_), _) => ("not connected", Tone::Danger),
+        (Connection::Up, "ai") => ("Antiphon answers", Tone::Ai),
+        (Connection::Up, "both") => ("You play together", Tone::Text),
+        (Connection::Up, _) => ("You play", Tone::Human),
+    };
+    let mut spans = vec![Span::styled(format!(" {badge} "), look.badge(tone)), Span::raw("  ")];
+    if scene.connection == Connection::Up {
+        let between = look.sign(" · ", " - ");
+        let style = look.plain(scene.setting("style").unwrap_or_default());
+        let mode = look.plain(scene.setting("mode").unwrap_or_default());
+        spans.push(Span::styled(mode, Style::new().add_modifier(Modifier::BOLD)));
+        // A path is of interest to nobody on stage.
+        let model = scene.model.rsplit(['/', '\\']).next().unwrap_or_default();
+        let more = format!("{between}style {style}{between}{}", look.plain(model));
+        spans.push(Span::styled(more, look.style(Tone::Soft)));
+    }
+    let used = width(&spans);
+    write(buffer, area, spans);
+    write_right(buffer, area, used, vec![Span::styled(place.to_owned(), look.style(Tone::Soft))]);
+}
+
+/// What stands where the roll would be.
+fn absent(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look, place: &str) {
+    let why = match &scene.connection {
+        Connection::Down(why) => why.clone(),
+        _ => format!("looking for Antiphon at {place}"),
+    };
+    let room = usize::from(area.width.saturating_sub(4)).max(1);
+    let mut lines = wrapped(&look.plain(&why), room);
+    if matches!(scene.connection, Connection::Down(_)) {
+        lines.push("trying again".into());
+    }
+    let top = area.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(u16::MAX)) / 2;
+    for (line, y) in lines.iter().zip(top..area.height) {
+        let left = u16::try_from((usize::from(area.width).saturating_sub(line.len())) / 2).unwrap_or_default();
+        let place = Rect { x: area.x + left, y: area.y + y, width: area.width - left.min(area.width), height: 1 };
+        write(buffer, place, vec![Span::styled(line.clone(), look.style(Tone::Soft))]);
+    }
+}
+
+/// A sentence in lines of at most so many letters.
+pub(super) fn wrapped(sentence: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in sentence.split_whitespace() {
+        let line = lines.last_mut().map_or(0, |line| line.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > room {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+/// Which colour is whose, how much was played, how well time is kept.
+fn legend(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look) {
+    let sign = |tone| match (look.has_colours(), tone) {
+        (true, Tone::Plan) | (false, Tone::Human) => look.sign("██", "##"),
+        (true, _) => look.sign("██", if tone == Tone::Human { "##" } else { "==" }),
+        (false, Tone::Ai) => look.sign("▒▒", "=="),
+        (false, _) => look.sign("░░", "--"),
+    };
+    let mark = |tone| Span::styled(sign(tone), look.style(tone));
+    let soft = |text: String| Span::styled(text, look.style(Tone::Soft));
+    let spans = vec![
+        Span::raw("   "),
+        mark(Tone::Human),
+        soft(format!(" you {}   ", scene.notes.human)),
+        mark(Tone::Ai),
+        soft(format!(" Antiphon {}   ", scene.notes.ai)),
+        mark(Tone::Plan),
+        soft(" planned".into()),
+    ];
+    let used = width(&spans);
+    write(buffer, area, spans);
+    if let Some(figures) = &scene.figures {
+        let (rate, is_good) = on_time(figures);
+        let tone = if is_good { Tone::Soft } else { Tone::Danger };
+        let words = match figures.planned_to_sent {
+            spread if spread.count == 0 => "nothing sent yet".to_owned(),
+            spread => format!("on time {rate}   p99 {} ms", milliseconds(spread.p99_us)),
+        };
+        let spans = vec![Span::styled(words, look.style(tone))];
+        write_right(buffer, area, used, spans);
+    }
+}
+
+/// The share of notes that left on time, in words, and whether it is as it should be.
+pub(super) fn on_time(figures: &crate::figures::Report) -> (String, bool) {
+    let notes = figures.notes;
+    let all = notes.on_time + notes.late + notes.missed;
+    if all == 0 {
+        return (String::from("-"), true);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
+    let share = 100.0 * notes.on_time as f64 / all as f64;
+    (format!("{share:.2} %"), share >= 99.0)
+}
+
+fn panes(buffer: &mut Buffer, titles: Rect, area: Rect, scene: &Scene, hands: &Hands, look: Look) {
+    let beside = if area.width >= WIDE { BESIDE } else { 0 };
+    let own = Rect { width: area.width - beside, ..area };
+    let rule = look.sign("─", "-");
+    let faint = look.style(Tone::Faint);
+    write(buffer, titles, vec![Span::styled(rule.repeat(usize::from(titles.width)), faint)]);
+    let is_short = titles.width < 62;
+    let mut spans = vec![Span::styled(rule, faint)];
+    for (number, pane) in (1..).zip(Pane::ALL) {
+        let is_open = pane == hands.pane;
+        let has_trouble = pane == Pane::Timing && !scene.losses.is_empty();
+        let title = if is_short && !is_open { format!(" {number} ") } else { format!(" {number} {} ", pane.title()) };
+        let style = match (is_open, has_trouble) {
+            (true, _) => look.badge(Tone::Text),
+            (false, true) => look.style(Tone::Danger),
+            (false, false) => look.style(Tone::Soft),
+        };
+        spans.extend([Span::styled(title, style), Span::styled(rule, faint)]);
+    }
+    write(buffer, titles, spans);
+    draw_pane(hands.pane, buffer, own, scene, Some(hands), look);
+    if beside > 0 {
+        let other = if hands.pane == Pane::Timing { Pane::Ports } else { Pane::Timing };
+        let place = Rect { x: own.right() + 2, width: beside - 2, ..area };
+        let title = Rect { x: place.x, width: place.width, ..titles };
+        write(buffer, title, vec![Span::styled(format!(" {} ", other.title()), look.style(Tone::Soft))]);
+        draw_pane(other, buffer, place, scene, None, look);
+    }
+}
+
+/// What went wrong, what is waited for, or what can be pressed.
+fn footer(buffer: &mut Buffer, area: Rect, scene: &Scene, hands: &Hands, look: Look, here: Instant) {
+    let one = |text: String, tone: Tone| vec![Span::styled(look.plain(&text), look.style(tone))];
+    let spans = if let Some(typed) = &hands.typed {
+        let setting = scene.settings.get(hands.row(scene.settings.len()));
+        let name = setting.map_or("", |row| row.name.as_str());
+        let mut spans = one(format!(" {name}: {typed}"), Tone::Text);
+        spans.push(Span::styled(" ", Style::new().add_modifier(Modifier::REVERSED)));
+        spans.extend(one("   Enter sets it, Esc leaves it".into(), Tone::Soft));
+        spans
+    } else if let Some(take) = &hands.deleting {
+        one(format!(" delete {take}? It cannot be brought back. y deletes, any other key does not"), Tone::Danger)
+    } else if let Some(meaning) = &scene.knobs.learning {
+        one(format!(" move the knob or press the key that shall be {meaning}; l stops waiting"), Tone::Ai)
+    } else if let Some(trouble) = scene.trouble(here) {
+        one(format!(" {trouble}"), Tone::Danger)
+    } else {
+        return keys(buffer, area, hands, look);
+    };
+    write(buffer, area, spans);
+}
+
+/// The keys that fit, the most wanted first.
+fn keys(buffer: &mut Buffer, area: Rect, hands: &Hands, look: Look) {
+    let arrows = look.sign("←→", "<>");
+    let own: &[(&str, &str)] = match hands.pane {
+        Pane::Settings => &[(arrows, "change"), ("Enter", "type"), ("d", "default"), ("l", "learn")],
+        Pane::Timing => &[],
+        Pane::Ports => &[("Enter", "attach or detach")],
+        Pane::Knobs => &[("x", "forget")],
+        Pane::Takes => &[("x", "delete"), ("r", "look again")],
+    };
+    let actions = ACTIONS.iter().map(|(key, _, name)| (key.to_string(), *name));
+    let actions: Vec<(String, &str)> = actions.chain([("m".to_owned(), "mode"), ("?".to_owned(), "help")]).collect();
+    let all = actions.iter().map(|(key, name)| (key.as_str(), *name)).chain(own.iter().copied()).chain([("q", "quit")]);
+    let mut spans = vec![Span::raw(" ")];
+    for (key, name) in all {
+        let more = [
+            Span::styled(key.to_owned(), Style::new().add_modifier(Modifier::BOLD)),
+            Span::styled(format!(" {name}  "), look.style(Tone::Soft)),
+        ];
+        if width(&spans) + width(&more) <= usize::from(area.width) + 2 {
+            spans.extend(more);
+        }
+    }
+    write(buffer, area, spans);
+}
+
+const HELP: [&str; 18] = [
+    "h            hand over: the answer begins at once",
+    "t            take back: it ends, until you have played",
+    "p            panic: silence at once",
+    "m            next mode",
+    "",
+    "1 to 5, Tab  settings, timing, ports, knobs, takes",
+    "arrows       choose a row, change a setting;",
+    "             with Shift ten steps",
+    "Enter        type a value; attach or detach a port",
+    "d            the setting's default",
+    "l            the next knob that moves is this setting;",
+    "             again: stop waiting",
+    "x            forget a knob, delete a take",
+    "",
+    "q, Ctrl-C    leave; Antiphon plays on",
+    "Ctrl-Z       back to the shell; fg returns",
+    "",
+    "any key closes this",
+];
+
+fn help(buffer: &mut Buffer, area: Rect, look: Look) {
+    let wanted = (58, u16::try_from(HELP.len()).unwrap_or(u16::MAX) + 2);
+    let (width, height) = (area.width.min(wanted.0), area.height.min(wanted.1));
+    let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let edge = look.style(Tone::Soft);
+    let [horizontal, vertical] = [look.sign("─", "-"), look.sign("│", "|")];
+    let [ul, ur, ll, lr] = ["┌", "┐", "└", "┘"].map(|corner| look.sign(corner, "+"));
+    for y in place.top()..place.bottom() {
+        for x in place.left()..place.right() {
+            let (left, right) = (x == place.left(), x + 1 == place.right());
+            let sign = match (y == place.top(), y + 1 == place.bottom()) {
+                (true, _) if left => ul,
+                (true, _) if right => ur,
+                (_, true) if left => ll,
+                (_, true) if right => lr,
+                (true, _) | (_, true) => horizontal,
+                _ if left || right => vertical,
+                _ => " ",
+            };
+            let cell = &mut buffer[(x, y)];
+            cell.reset();
+            cell.set_symbol(sign).set_style(edge);
+        }
+    }
+    for (line, y) in HELP.iter().zip(place.top() + 1..place.bottom().saturating_sub(1)) {
+        let inside = Rect { x: place.x + 2, y, width: place.width.saturating_sub(4), height: 1 };
+        write(buffer, inside, vec![Span::raw(*line)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    use serde_json::json;
+
+    use super::super::link::Word;
+    use super::super::scene::tests::{scene, sights};
+    use super::*;
+    use crate::figures::Report;
+    use crate::status::Status;
+    use crate::time::SessionTime;
+
+    const PLACE: &str = "127.0.0.1:7272";
+
+    fn drawn(scene: &Scene, hands: &mut Hands, look: Look, (width, height): (u16, u16), here: Instant) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it cannot fail");
+        terminal.draw(|frame| draw(frame.buffer_mut(), scene, hands, look, PLACE, here)).expect("it cannot fail");
+        let buffer = terminal.backend().buffer();
+        let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        (0..height).map(|y| line(y).trim_end().to_owned()).collect()
+    }
+
+    fn plain() -> Look {
+        Look::of(|name| matches!(name, "NO_COLOR").then(|| "1".to_owned()).or((name == "LANG").then(|| "C".to_owned())))
+    }
+
+    fn playing(here: Instant) -> Scene {
+        let status = Status::default();
+        for late_us in [0, 10, 20, 1500] {
+            status.figures.note_left(SessionTime::ZERO, SessionTime::from_micros(late_us));
+        }
+        let figures = Report::new(&status);
+        let mut scene = scene(
+            here,
+            json!([
+                { "event": "human_on", "at": 97.0, "channel": 1, "key": 60, "velocity": 70 },
+                { "event": "human_off", "at": 97.5, "channel": 1, "key": 60 },
+                { "event": "turn", "at": 98.0, "turn": "ai" },
+                { "event": "ai_on", "at": 99.0, "channel": 1, "key": 64, "velocity": 70 },
+                { "event": "planned", "at": 99.0, "channel": 1, "answer": 3, "onset": 101.0, "key": 67, "velocity": 70, "duration": 0.5 },
+            ]),
+        );
+        scene.take_in(here, Word::Sights(json!({ "now": 100.0, "sights": [], "figures": figures, "losses": "" })));
+        scene
+    }
+
+    #[test]
+    fn eighty_by_twenty_four_shows_turn_roll_plan_figures_settings_and_keys() {
+        let here = Instant::now();
+        let lines = drawn(&playing(here), &mut Hands::default(), plain(), (80, 24), here);
+        assert_eq!(lines[0], " Antiphon answers   respond - style any - antiphon.onnx           127.0.0.1:7272");
+        let rows = |sign: char| lines[1..12].iter().position(|line| line.contains(sign));
+        assert!(rows('-') < rows('=') && rows('=') < rows('#'), "high keys above low ones: {lines:#?}");
+        assert!(lines[12].starts_with("   ## you 13   == Antiphon 35   -- planned"), "{}", lines[12]);
+        assert!(lines[12].ends_with("on time 75.00 %   p99 1.500 ms"), "{}", lines[12]);
+        assert!(lines[13].starts_with("- 1 Settings - 2 Timing - 3 Ports - 4 Knobs - 5 Takes ---"), "{}", lines[13]);
+        assert!(lines[14].starts_with("> mode                 respond"), "{}", lines[14]);
+        assert!(
+            lines[23].starts_with(" h hand over  t take back  p panic  m mode  ? help  <> change"),
+            "{}",
+            lines[23]
+        );
+    }
+
+    #[test]
+    fn a_connection_that_is_not_there_says_why_and_what_to_do() {
+        let here = Instant::now();
+        let mut scene = playing(here);
+        let why = "nothing answers at 127.0.0.1:7272 (connection refused): start `antiphon jam`";
+        scene.take_in(here, Word::Down(why.into()));
+        let lines = drawn(&scene, &mut Hands::default(), plain(), (60, 24), here);
+        assert!(lines[0].starts_with(" not connected "), "{}", lines[0]);
+        let all = lines.join(" ");
+        for part in ["start `antiphon", "connection refused", "trying again"] {
+            assert!(all.contains(part), "{part}: {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn each_pane_shows_its_own() {
+        let here = Instant::now();
+        let mut scene = playing(here);
+        scene.take_in(
+            here,
+            Word::Takes(json!([{ "name": "AI_generated.mid", "bytes": 1, "notes": 47, "milliseconds": 83_000,
+                "modified": 1_700_000_000, "recording": true }])),
+        );
+        let mut hands = Hands::default();
+        for (key, wanted) in [
+            ('1', "temperature"),
+            ('2', "planned to sent"),
+            ('3', "from Keystation"),
+            ('4', "cc20"),
+            ('5', "47 notes, 1:23"),
+        ] {
+            hands.press(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE), &scene);
+            let lines = drawn(&scene, &mut hands, plain(), (80, 40), here);
+            assert!(lines.iter().any(|line| line.contains(wanted)), "{key}: {lines:#?}");
+        }
+        let wide = drawn(&scene, &mut hands, plain(), (140, 40), here);
+        assert!(wide.iter().any(|line| line.contains("planned to sent")), "the figures beside it: {wide:#?}");
+    }
+
+    #[test]
+    fn what_is_typed_learnt_or_wrong_stands_where_the_keys_were() {
+        let here = Instant::now();
+        let mut scene = playing(here);
+        let mut hands = Hands::default();
+        let last = |scene: &Scene, hands: &mut Hands| drawn(scene, hands, plain(), (80, 24), here)[23].clone();
+        scene.complain(here, "patience cannot be 30");
+        assert_eq!(last(&scene, &mut hands), " patience cannot be 30");
+        let learning = json!([{ "event": "controllers", "learning": "patience", "map": [], "change": null }]);
+        scene.take_in(here, sights(100.0, learning));
+        assert!(last(&scene, &mut hands).contains("move the knob or press the key that shall be patience"));
+        for key in [KeyCode::Enter, KeyCode::Char('s')] {
+            hands.press(KeyEvent::new(key, KeyModifiers::NONE), &scene);
+        }
+        assert!(last(&scene, &mut hands).starts_with(" mode: s"));
+    }
+
+    #[test]
+    fn every_size_is_drawn_without_a_panic() {
+        let here = Instant::now();
+        let mut down = playing(here);
+        down.take_in(here, Word::Down("gone, for a reason that needs more than a line to be told".into()));
+        for scene in [Scene::default(), playing(here), down] {
+            for look in [plain(), Look::best()] {
+                for pane in Pane::ALL {
+                    for help in [false, true] {
+                        let mut hands = Hands::default();
+                        (hands.pane, hands.help) = (pane, help);
+                        for width in [1, 2, 5, 20, 40, 79, 80, 124, 200] {
+                            for height in [1, 2, 3, 4, 6, 8, 10, 11, 12, 24, 60] {
+                                drawn(&scene, &mut hands, look, (width, height), here);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
