@@ -123,6 +123,15 @@ impl Terminal {
         assert!(sent.is_ok_and(|status| status.success()));
     }
 
+    /// Takes the terminal away, as a connection that breaks does, and waits for the monitor's end.
+    fn take_away(mut self) {
+        let pid = fs::read_to_string(self.folder.join("pid")).expect("it has begun");
+        self.script.kill().expect("script runs");
+        let _ = self.script.wait();
+        let is_there = || Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status();
+        eventually("the end without a terminal", || is_there().is_ok_and(|status| !status.success()));
+    }
+
     /// Waits for its end and gives back its exit code. The terminal must be as it was.
     fn end(mut self) -> String {
         let of = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default().trim().to_owned();
@@ -154,7 +163,7 @@ fn it_draws_what_happens_and_its_keys_reach_the_music() {
     let (_daemon, page) = start(folder.path(), &["--http", "0", "--seconds", "300"]);
     let Some(mut terminal) = Terminal::open(folder.path(), "", &page) else { return };
     terminal.wait_for("You play", 0);
-    terminal.wait_for("temperature", 0);
+    terminal.wait_for("patience-floor", 0);
     terminal.wait_for("planned", 0);
     terminal.press("m");
     eventually("the mode", || state(&page)["settings"]["mode"] == "accompany");
@@ -188,6 +197,15 @@ fn signals_and_keys_end_it_and_the_terminal_is_as_it_was() {
         }
         assert_eq!(terminal.end(), "0", "{way:?}");
     }
+}
+
+#[test]
+fn a_terminal_that_is_taken_away_ends_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_daemon, page) = start(folder.path(), &["--http", "0", "--seconds", "300"]);
+    let Some(terminal) = Terminal::open(folder.path(), "", &page) else { return };
+    terminal.wait_for("You play", 0);
+    terminal.take_away();
 }
 
 #[test]

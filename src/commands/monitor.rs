@@ -21,6 +21,10 @@ use crate::surface::http::Token;
 /// How long it waits for a key before it draws again: 20 pictures a second are enough for a roll of cells.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
+/// How long an end may take. A terminal that has gone may hold whoever reads or draws for ever.
+#[cfg(unix)]
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// How often the takes are looked up.
 const TAKES_EVERY: Duration = Duration::from_secs(15);
 
@@ -126,7 +130,20 @@ fn listen_for_the_end() -> std::io::Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, Arc::clone(&end))?;
     }
     #[cfg(unix)]
-    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&end))?;
+    {
+        use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
+        signal_hook::flag::register(SIGHUP, Arc::clone(&end))?;
+        let all = TERM_SIGNALS.iter().copied().chain([SIGHUP]);
+        let mut signals = signal_hook::iterator::Signals::new(all)?;
+        let end_anyway = move || {
+            if signals.forever().next().is_some() {
+                thread::sleep(ENDS_WITHIN);
+                terminal::give_back();
+                signal_hook::low_level::exit(i32::from(Exit::Done as u8));
+            }
+        };
+        thread::Builder::new().name("end".into()).spawn(end_anyway)?;
+    }
     Ok(end)
 }
 

@@ -47,8 +47,12 @@ impl Pane {
 }
 
 /// Actions by their keys, and what they are called.
-pub(super) const ACTIONS: [(char, &str, &str); 3] =
-    [('h', "hand-over", "hand over"), ('t', "take-back", "take back"), ('p', "panic", "panic")];
+pub(super) const ACTIONS: [(char, &str, &str); 4] = [
+    ('h', "hand-over", "hand over"),
+    ('t', "take-back", "take back"),
+    ('p', "panic", "panic"),
+    ('s', "split-take", "split take"),
+];
 
 /// What is to be done after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +132,7 @@ impl Hands {
             KeyCode::Home => self.choose(rows, |_| 0),
             KeyCode::End => self.choose(rows, |_| usize::MAX),
             KeyCode::Char('m') => return next_mode(scene),
+            KeyCode::Char('b') => return asking(if scene.playing.is_some() { "stop-take" } else { "play-take" }),
             KeyCode::Char(letter) if ACTIONS.iter().any(|(key, ..)| *key == letter) => {
                 let action = ACTIONS.iter().find(|(key, ..)| *key == letter).map(|(_, action, _)| *action);
                 return action.map_or(Outcome::Stay, asking);
@@ -174,6 +179,8 @@ impl Hands {
                     self.deleting = Some(take.name.clone());
                     Outcome::Stay
                 }
+                (KeyCode::Enter, Some(take)) if scene.playing.as_ref() == Some(&take.name) => asking("stop-take"),
+                (KeyCode::Enter, Some(take)) => asking(&format!("play-take {}", take.name)),
                 (KeyCode::Char('r'), _) => Outcome::Wish(Wish::Look(List::Takes)),
                 _ => Outcome::Stay,
             },
@@ -332,9 +339,15 @@ mod tests {
     fn keys_ask_for_actions() {
         let scene = scene(Instant::now(), json!([]));
         let mut hands = Hands::default();
-        for (key, wanted) in
-            [('h', "hand-over"), ('t', "take-back"), ('p', "panic"), ('m', "mode accompany"), ('l', "learn mode")]
-        {
+        for (key, wanted) in [
+            ('h', "hand-over"),
+            ('t', "take-back"),
+            ('p', "panic"),
+            ('s', "split-take"),
+            ('b', "play-take"),
+            ('m', "mode accompany"),
+            ('l', "learn mode"),
+        ] {
             assert_eq!(line(&press(&mut hands, &scene, KeyCode::Char(key))), wanted);
         }
         assert_eq!(press(&mut hands, &scene, KeyCode::Char('q')), Outcome::Leave);
@@ -435,6 +448,11 @@ mod tests {
         assert_eq!(press(&mut hands, &scene, KeyCode::Char('x')), Outcome::Stay);
         assert_eq!(hands.deleting, None, "the one that is recorded");
         press(&mut hands, &scene, KeyCode::Down);
+        assert_eq!(line(&press(&mut hands, &scene, KeyCode::Enter)), "play-take old.mid");
+        scene.take_in(here, sights(100.0, json!([{ "event": "playback", "at": 1.0, "take": "old.mid" }])));
+        for key in [KeyCode::Enter, KeyCode::Char('b')] {
+            assert_eq!(line(&press(&mut hands, &scene, key)), "stop-take");
+        }
         press(&mut hands, &scene, KeyCode::Char('x'));
         assert_eq!(press(&mut hands, &scene, KeyCode::Char('n')), Outcome::Stay);
         press(&mut hands, &scene, KeyCode::Char('x'));

@@ -246,7 +246,11 @@ fn takes(sheet: &mut Sheet<'_>, scene: &Scene) {
         return sheet.line(none);
     }
     sheet.rows(&scene.takes, |sheet, take| {
-        let recording = if take.recording { ", being recorded" } else { "" };
+        let recording = match take {
+            _ if scene.playing.as_ref() == Some(&take.name) => ", plays now",
+            take if take.recording => ", being recorded",
+            _ => "",
+        };
         vec![sheet.text(format!("{:38} ", take.name)), sheet.soft(format!("{}{recording}", about(take)))]
     });
 }

@@ -40,6 +40,8 @@ pub struct Scene {
     pub(super) notes: Notes,
     pub(super) take: String,
     pub(super) takes: Vec<Take>,
+    /// The take that is played back.
+    pub(super) playing: Option<String>,
     pub(super) figures: Option<Report>,
     pub(super) losses: String,
     pub(super) roll: Roll,
@@ -74,6 +76,7 @@ impl Default for Scene {
             notes: Notes::default(),
             take: String::new(),
             takes: Vec::new(),
+            playing: None,
             figures: None,
             losses: String::new(),
             roll: Roll::default(),
@@ -120,6 +123,15 @@ impl Scene {
         self.take = state.take;
         self.losses = state.losses;
         self.figures = None;
+        self.playing = state.playing.map(|playing| playing.take);
+        for seen in state.recent {
+            // They are counted already.
+            match seen {
+                Seen::HumanOn(on) => self.roll.on(Voice::Human, on),
+                Seen::AiOn(on) => self.roll.on(Voice::Ai, on),
+                other => drop(self.see(here, other)),
+            }
+        }
         vec![List::Settings, List::Takes]
     }
 
@@ -169,6 +181,8 @@ impl Scene {
             }
             Seen::Controllers(knobs) => self.knobs = knobs,
             Seen::Ports(ports) => self.ports = ports,
+            Seen::Playback { take } => self.playing = take,
+            Seen::Part {} => return Some(List::Takes),
             Seen::Trouble { why } => self.complain(here, &why),
             Seen::Behind {} => self.roll.lose_track(self.now(here)),
             Seen::Other => {}
@@ -238,7 +252,10 @@ pub(super) mod tests {
             ] },
             "own_ports": { "listening": "Antiphon In", "answering": "Antiphon Out" },
             "notes": { "human": 12, "ai": 34 }, "take": "AI_generated.mid", "losses": "", "now": 100.0,
-            "version": "0.1.0",
+            "version": "0.1.0", "playing": null, "recent": [
+                { "event": "human_on", "at": 90.0, "channel": 1, "key": 60, "velocity": 70 },
+                { "event": "human_off", "at": 90.5, "channel": 1, "key": 60 },
+            ],
         })
     }
 
@@ -291,7 +308,7 @@ pub(super) mod tests {
         );
         assert_eq!(again, [List::Settings]);
         assert_eq!((scene.turn.as_str(), scene.notes.human, scene.setting("style")), ("ai", 13, Some("chorale")));
-        assert_eq!((scene.roll.played().len(), scene.roll.planned().len()), (1, 1));
+        assert_eq!((scene.roll.played().len(), scene.roll.planned().len()), (2, 1), "with one that was played before");
         scene.take_in(here, Word::Down("gone".into()));
         assert!(scene.roll.played().is_empty() && scene.connection == Connection::Down("gone".into()));
     }

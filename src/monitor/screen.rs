@@ -83,6 +83,7 @@ fn header(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look, place: &st
     let (badge, tone) = match (&scene.connection, scene.turn.as_str()) {
         (Connection::New, _) => ("connecting", Tone::Soft),
         (Connection::Down(_), _) => ("not connected", Tone::Danger),
+        (Connection::Up, _) if scene.playing.is_some() => ("A take plays", Tone::Ai),
         (Connection::Up, "ai") => ("Antiphon answers", Tone::Ai),
         (Connection::Up, "both") => ("You play together", Tone::Text),
         (Connection::Up, _) => ("You play", Tone::Human),
@@ -245,7 +246,7 @@ fn keys(buffer: &mut Buffer, area: Rect, hands: &Hands, look: Look) {
         Pane::Timing => &[],
         Pane::Ports => &[("Enter", "attach or detach")],
         Pane::Knobs => &[("x", "forget")],
-        Pane::Takes => &[("x", "delete"), ("r", "look again")],
+        Pane::Takes => &[("Enter", "play"), ("x", "delete"), ("r", "look again")],
     };
     let actions = ACTIONS.iter().map(|(key, _, name)| (key.to_string(), *name));
     let actions: Vec<(String, &str)> = actions.chain([("m".to_owned(), "mode"), ("?".to_owned(), "help")]).collect();
@@ -263,16 +264,18 @@ fn keys(buffer: &mut Buffer, area: Rect, hands: &Hands, look: Look) {
     write(buffer, area, spans);
 }
 
-const HELP: [&str; 18] = [
+const HELP: [&str; 20] = [
     "h            hand over: the answer begins at once",
     "t            take back: it ends, until you have played",
     "p            panic: silence at once",
+    "s            split the take: the music goes on in another",
+    "b            play the newest take back, or stop it",
     "m            next mode",
     "",
     "1 to 5, Tab  settings, timing, ports, knobs, takes",
     "arrows       choose a row, change a setting;",
     "             with Shift ten steps",
-    "Enter        type a value; attach or detach a port",
+    "Enter        type a value, attach a port, play a take",
     "d            the setting's default",
     "l            the next knob that moves is this setting;",
     "             again: stop waiting",
@@ -372,9 +375,9 @@ mod tests {
         assert!(lines[12].starts_with("   ## you 13   == Antiphon 35   -- planned"), "{}", lines[12]);
         assert!(lines[12].ends_with("on time 75.00 %   p99 1.500 ms"), "{}", lines[12]);
         assert!(lines[13].starts_with("- 1 Settings - 2 Timing - 3 Ports - 4 Knobs - 5 Takes ---"), "{}", lines[13]);
-        assert!(lines[14].starts_with("> mode                 respond"), "{}", lines[14]);
+        assert!(lines[14].starts_with("> mode                  respond"), "{}", lines[14]);
         assert!(
-            lines[23].starts_with(" h hand over  t take back  p panic  m mode  ? help  <> change"),
+            lines[23].starts_with(" h hand over  t take back  p panic  s split take  m mode  ? help"),
             "{}",
             lines[23]
         );
@@ -405,7 +408,7 @@ mod tests {
         );
         let mut hands = Hands::default();
         for (key, wanted) in [
-            ('1', "temperature"),
+            ('1', "patience-floor"),
             ('2', "planned to sent"),
             ('3', "from Keystation"),
             ('4', "cc20"),

@@ -18,6 +18,11 @@ pub(super) struct State {
     pub losses: String,
     pub now: f64,
     pub version: String,
+    /// The take that is played back.
+    pub playing: Option<Playback>,
+    /// The last notes.
+    #[serde(default)]
+    pub recent: Vec<Seen>,
 }
 
 /// The ports that the daemon has made.
@@ -31,6 +36,12 @@ pub(super) struct OwnPorts {
 pub(super) struct Notes {
     pub human: u64,
     pub ai: u64,
+}
+
+/// A take that is played back.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Playback {
+    pub take: String,
 }
 
 /// What MIDI messages mean.
@@ -125,6 +136,10 @@ pub(super) enum Seen {
     },
     Controllers(Knobs),
     Ports(Ports),
+    Playback {
+        take: Option<String>,
+    },
+    Part {},
     Trouble {
         why: String,
     },

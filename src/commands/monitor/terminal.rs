@@ -89,7 +89,7 @@ impl Drop for Borrowed {
 }
 
 /// As much as can be done: where the terminal has gone there is nobody to tell.
-fn give_back() {
+pub(super) fn give_back() {
     let _ = disable_raw_mode();
     let _ = execute!(stdout(), LeaveAlternateScreen, Show);
 }
