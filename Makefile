@@ -21,7 +21,8 @@ EVENTS = 1000000
 SEED = 1
 
 .PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test \
-        recipes bench-live train train-shared soak note-debts fuzz sbom
+        recipes bench-live soak note-debts fuzz sbom train train-shared bench-train bench-read examples songs \
+        setup setup-test
 .NOTPARALLEL:
 
 # The developer's own configuration has no say in tests and measurements.
