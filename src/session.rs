@@ -27,6 +27,7 @@ pub use way_out::{WayOut, WayTaken};
 use crate::conductor::Action;
 use crate::control::{Assignment, Control, ControlMap};
 use crate::ensemble::Ensemble;
+use crate::fault;
 use crate::figures::{Progress, Woken};
 use crate::life::BEAT_EVERY;
 use crate::midi::TimedMessage;
@@ -476,6 +477,7 @@ impl<M: NoteModel + 'static> Stand<M> {
             // What the human does comes before any planning.
             let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));
             self.desk.status.figures.input_queue.saw(self.heard.len());
+            fault::point("conductor");
             match heard {
                 Ok(cue) => {
                     if !self.take(cue)? {

@@ -3,13 +3,13 @@
 mod choice;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
 pub use choice::{ModelChoice, Offered};
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::fault;
 use crate::model::{ModelError, NoteModel};
 use crate::note_model::{Attribute, NoteClasses};
 use crate::ports::Cue;
@@ -93,12 +93,12 @@ impl<M: NoteModel> Loader<M> {
         while let Ok(wish) = self.wishes.recv() {
             let wish = self.wishes.try_iter().last().unwrap_or(wish);
             // A graph that makes the engine panic must not end the music.
-            let tried = catch_unwind(AssertUnwindSafe(|| {
+            let tried = fault::tried(|| {
                 let mut model = (self.library)(&wish)?;
                 try_out(&mut model).map_err(|error| error.to_string())?;
                 Ok(model)
-            }));
-            let loaded = tried.unwrap_or_else(|_| Err(format!("model {wish} makes the engine panic")));
+            });
+            let loaded = tried.unwrap_or_else(|| Err(format!("model {wish} makes the engine panic")));
             if self.tell_loaded.send(loaded).is_err() || self.to_conductor.send(Cue::ModelLoaded).is_err() {
                 return;
             }

@@ -6,6 +6,7 @@ mod osc;
 mod reload;
 mod virtually;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,6 +31,7 @@ use super::{Exit, Failure, check};
 use crate::config::{Config, Effective, keep};
 use crate::control::{Control, Controllers, MapChange};
 use crate::ensemble::Ensemble;
+use crate::fault;
 use crate::figures::Report;
 use crate::ports::{Attachments, Backend, Direction};
 use crate::session::{LiveSession, LiveSettings};
@@ -59,6 +61,7 @@ pub(super) fn run(flags: &JamFlags, config: &Config, arguments: &Arguments) -> R
     }
     let log = flags.log();
     log.say_panics();
+    fault::notice_panics();
     let signals = Signals::listen(log)?;
     let input = flags.input.as_deref().map(read_human).transpose()?;
     let loaded = load(flags.playing.model.as_deref(), &flags.playing.engine)?;
@@ -75,7 +78,16 @@ pub(super) fn run(flags: &JamFlags, config: &Config, arguments: &Arguments) -> R
     }
     let models = Models::named(flags);
     let reloading = Reloading::new(arguments, flags, config, effective, models.clone());
-    Jam { flags, config, log, signals, settings }.run(loaded, input, &models, reloading)
+    let jam = Jam { flags, config, log, signals, settings };
+    // A panic of this thread has closed the session when it comes here.
+    let result = catch_unwind(AssertUnwindSafe(|| jam.run(loaded, input, &models, reloading)));
+    if fault::has_broken() {
+        return Err(Failure::new(
+            Exit::Panicked,
+            "something in the program broke, as said above; what sounded was released and the take is closed",
+        ));
+    }
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Says where an earlier take of the same name is now.
@@ -174,6 +186,7 @@ impl Jam<'_> {
         let (mut troubles, mut losses) = (Troubles::default(), Growing::default());
         while !self.signals.to_end()
             && !session.status.failed.load(Relaxed)
+            && !fault::has_broken()
             && until.is_none_or(|until| session.now() < until)
         {
             while let Some(sight) = watcher.next_now() {
@@ -240,6 +253,7 @@ impl Jam<'_> {
                 line.close();
                 self.tell_figures(&session.status);
             }
+            fault::point("main");
             thread::sleep(DRAW_EVERY);
         }
         line.close();

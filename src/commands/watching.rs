@@ -11,6 +11,7 @@ use serde_json::json;
 use super::log::Log;
 use super::print_line;
 use crate::control::Control;
+use crate::fault;
 use crate::figures::Report;
 use crate::session::Controller;
 use crate::sight::Sight;
@@ -53,6 +54,7 @@ fn obey(log: Log, controller: &Controller, line: &str) {
     if line.trim().is_empty() {
         return;
     }
+    fault::point("typed lines");
     match Control::parse(line.trim()) {
         Ok(control) => controller.ask(control),
         Err(error) => log.warning(error),

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::InputSink;
+use crate::fault;
 use crate::midi::TimedMessage;
 use crate::sysex::SysEx;
 use crate::time::{Clock, SessionTime};
@@ -49,6 +50,7 @@ impl FilePlayer {
             let mut sysex = sysex.into_iter().peekable();
             let mut messages = messages.into_iter().peekable();
             loop {
+                fault::point("file player");
                 let next = messages.peek().map(|next| next.time);
                 if let Some(long) = sysex.next_if(|long| next.is_none_or(|next| long.time <= next)) {
                     if !wait_for(long.time) {

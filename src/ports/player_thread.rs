@@ -14,6 +14,7 @@ use super::routing::Routing;
 use super::wire::{MidiOutput, Wire};
 use super::{PortError, Release, Silence, Speaker, Wiring};
 use crate::echo::Origin;
+use crate::fault;
 use crate::life::BEAT_EVERY;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::playback::Tape;
@@ -317,7 +318,9 @@ impl Performance {
             // It does not sleep for so long that it seems to hang.
             let beat = Instant::now() + BEAT_EVERY;
             let wake = self.next_wake().map_or(beat, |wake| beat.min(self.clock.instant(wake)));
-            let goes_on = match orders.recv_deadline(wake) {
+            let order = orders.recv_deadline(wake);
+            fault::point("player");
+            let goes_on = match order {
                 Ok(order) => self.take(order, orders),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,

@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{Sight, View};
+use crate::fault;
 
 /// Sights that a watcher may be behind: half a minute of the densest music. One that is further behind loses the oldest
 /// and is told how many.
@@ -58,6 +59,7 @@ impl Feed {
         let passed_on = feed.clone();
         thread::Builder::new().name("feed".into()).spawn(move || {
             for sight in shown {
+                fault::point("feed");
                 passed_on.show(sight);
             }
         })?;

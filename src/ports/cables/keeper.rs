@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::seek::{Found, seek};
 use super::{Bell, Cable, CableState, Cables, Direction, MOST, Ports, Wish};
+use crate::fault;
 use crate::ports::{Destination, Offset, PortError};
 use crate::sight::Sight;
 use crate::status::Status;
@@ -194,6 +195,7 @@ impl Keeping {
 
     fn run(mut self, wishes: &Receiver<Wish>) {
         loop {
+            fault::point("cables");
             match wishes.recv_timeout(LOOK_EVERY) {
                 Ok(Wish::End) | Err(RecvTimeoutError::Disconnected) => return self.end(),
                 Ok(Wish::Attach(direction, wanted)) => self.attach(direction, wanted),
