@@ -75,6 +75,7 @@ pub(super) struct Room {
     clock: Clock,
     stand: Option<Stand<Wild>>,
     player: Option<PlayerByHand>,
+    /// Those of the human, and the one to which what left is led back.
     sources: Vec<SourceByHand>,
     input: InputSink,
     to_conductor: Sender<Cue>,
@@ -166,7 +167,7 @@ impl Room {
         };
         let mut room = Self {
             clock,
-            sources: (0..SOURCES).map(|_| player.source()).collect(),
+            sources: (0..=SOURCES).map(|_| player.source()).collect(),
             silence: player.silence(),
             stand: Some(stand),
             player: Some(player),
@@ -241,7 +242,7 @@ impl Room {
                 self.sources[*source].go();
                 self.held.retain(|held| held.0 != *source);
             }
-            Event::Loop(delay) => self.loop_delay = *delay,
+            Event::Loop(delay) => self.lead_back_after(*delay),
             Event::Stall(who, length) => {
                 let until = self.now() + us(*length);
                 for (stalled, _) in self.stalled.iter_mut().zip(who).filter(|(_, stall)| **stall) {
@@ -429,15 +430,22 @@ impl Room {
         }
         let settings = self.stand.as_ref().map(|stand| *stand.ensemble.settings()).unwrap_or_default();
         // Who wants to hear what they pass on in a circle gets what they asked for.
-        if self.thru && settings.feedback == Feedback::Hear {
-            self.on_the_way.clear();
+        if self.thru && settings.feedback == Feedback::Hear && self.loop_delay > 0 {
+            self.lead_back_after(0);
         }
         let mut moved = false;
         while let Some((_, message)) = self.on_the_way.pop_front_if(|(due, _)| *due <= now) {
-            self.sources[0].hear(message.as_bytes());
+            self.sources[SOURCES].hear(message.as_bytes());
             moved = true;
         }
         moved
+    }
+
+    /// The cable that leads back is pulled, with all that is on it, or is another from now on.
+    fn lead_back_after(&mut self, delay: u64) {
+        self.sources[SOURCES].go();
+        self.on_the_way.clear();
+        self.loop_delay = delay;
     }
 
     /// Looks for what may never be.
@@ -489,7 +497,7 @@ impl Room {
     fn calm(&mut self) -> Result<(), String> {
         self.counts.calms += 1;
         self.stalled = [SessionTime::ZERO; 2];
-        self.loop_delay = 0;
+        self.lead_back_after(0);
         self.ports.iter().for_each(|port| port.synth.state().refuses = 0);
         self.let_go();
         self.settle()?;
