@@ -97,6 +97,10 @@ pub(super) enum Command {
     Doctor(DoctorFlags),
     /// Say how many bits a note costs a model on pieces that it was not trained on
     Eval(EvalFlags),
+    /// Print what makes a shell complete our command line
+    Completions(CompletionsFlags),
+    /// Write the manual pages
+    Man(ManFlags),
 }
 
 #[derive(Debug, Args)]

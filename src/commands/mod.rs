@@ -20,6 +20,7 @@ mod ports;
 mod render;
 mod replay;
 mod settings;
+mod shell;
 mod signals;
 mod sound_flags;
 mod soundfonts;
@@ -169,5 +170,10 @@ fn obey(command: Command, config: &Config, arguments: &Arguments) -> Result<(), 
         Command::Model(flags) => model::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Eval(flags) => eval::run(&flags),
+        Command::Completions(flags) => {
+            shell::print_completions(&flags);
+            Ok(())
+        }
+        Command::Man(flags) => shell::write_man_pages(&flags),
     }
 }
