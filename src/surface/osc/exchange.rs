@@ -25,6 +25,9 @@ const OBEYED: f64 = 1000.0;
 /// Messages a second that are sent as answers.
 const ANSWERED: f64 = 2000.0;
 
+/// Longest complaint, in characters.
+const LONGEST_COMPLAINT: usize = 300;
+
 /// Time between two complaints.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -215,8 +218,9 @@ impl Exchange {
     fn complain(&mut self, from: SocketAddr, why: &str, now: Instant, deeds: &mut Vec<Deed>) {
         if let Some(unsaid) = self.complaint.is_due(now) {
             let unsaid = if unsaid == 0 { String::new() } else { format!(" ({unsaid} more were not told)") };
-            // Some of it is quoted from the packet.
-            let why = why.replace(char::is_control, "?");
+            // Some of it is quoted from the packet, which may hold anything and much of it.
+            let plain = |character: char| if character.is_control() { '?' } else { character };
+            let why: String = why.chars().map(plain).take(LONGEST_COMPLAINT).collect();
             deeds.push(Deed::Complain(format!("OSC from {from}: {why}{unsaid}")));
         }
     }
