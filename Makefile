@@ -21,7 +21,7 @@ EVENTS = 1000000
 SEED = 1
 
 .PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test \
-        recipes bench-live soak note-debts fuzz sbom train train-shared bench-train bench-read examples songs \
+        recipes bench-live soak note-debts fuzz sbom train train-shared bench-train bench-read docs examples songs \
         setup setup-test
 .NOTPARALLEL:
 
@@ -102,6 +102,15 @@ fuzz: setup ## foreign bytes of every kind, mutated by libFuzzer, for SECONDS=60
 sbom: setup ## what the program is built from, as CycloneDX, in SBOM=FILE
 	tools/sbom.py $(if $(FEATURES),--features $(FEATURES)) >'$(or $(SBOM),$(CARGO_TARGET_DIR)/antiphon.cdx.json)'
 	@echo 'wrote $(or $(SBOM),$(CARGO_TARGET_DIR)/antiphon.cdx.json)'
+
+docs: build ## the guide, manual pages and completions for shells, in one folder
+	@mkdir -p $(CARGO_TARGET_DIR)/docs/completions
+	@cp -r docs/guide docs/*.md $(CARGO_TARGET_DIR)/docs
+	@$(RELEASE)/antiphon man $(CARGO_TARGET_DIR)/docs/man
+	@for shell in bash elvish fish powershell zsh; do \
+		$(RELEASE)/antiphon completions $$shell > $(CARGO_TARGET_DIR)/docs/completions/antiphon.$$shell || exit; \
+	done
+	@echo 'docs: $(CARGO_TARGET_DIR)/docs'
 
 examples: build
 	cargo build $(CARGO_FLAGS) --examples

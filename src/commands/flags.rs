@@ -11,6 +11,7 @@ use super::log::{Log, LogFormat};
 use super::monitor::MonitorFlags;
 use super::osc_flags::OscFlags;
 use super::render::RenderFlags;
+use super::shell::{CompletionsFlags, ManFlags};
 use super::sound_flags::SoundFlags;
 use super::take_flags::TakeFlags;
 use crate::config::{Source, Sourced};

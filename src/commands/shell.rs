@@ -9,7 +9,9 @@ use super::configured::commands;
 use super::{Exit, Failure, print_line, say};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  antiphon completions bash > ~/.local/share/bash-completion/completions/antiphon\n  antiphon completions fish > ~/.config/fish/completions/antiphon.fish")]
+#[command(
+    after_help = "Examples:\n  antiphon completions bash > ~/.local/share/bash-completion/completions/antiphon\n  antiphon completions fish > ~/.config/fish/completions/antiphon.fish"
+)]
 pub(super) struct CompletionsFlags {
     /// Which shell
     pub shell: Shell,
