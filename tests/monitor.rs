@@ -175,8 +175,13 @@ fn it_draws_what_happens_and_its_keys_reach_the_music() {
     let since = terminal.raw().len();
     terminal.press("\r99\r");
     terminal.wait_for("patience cannot be", since);
+    let since = terminal.raw().len();
     terminal.press("h");
-    terminal.wait_for("Antiphon answers", 0);
+    // Only the cells that change are drawn: of `You play` the `p` stands where that of `Antiphon` does.
+    eventually("its turn", || {
+        let drawn = terminal.letters(since);
+        drawn.contains("hon answers") || drawn.contains("together")
+    });
     terminal.press("2");
     terminal.wait_for("first note of an answer", 0);
     terminal.press("q");
