@@ -10,6 +10,7 @@
 mod debts;
 mod desk;
 mod replaying;
+mod stand;
 #[cfg(test)]
 mod tests;
 mod way_out;
@@ -19,35 +20,31 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 use desk::{Desk, Unsent};
+use stand::Stand;
 use thiserror::Error;
 pub use way_out::{WayOut, WayTaken};
 
-use crate::conductor::Action;
 use crate::control::{Assignment, Control, ControlMap};
 use crate::ensemble::Ensemble;
-use crate::fault;
-use crate::figures::{Progress, Woken};
-use crate::life::BEAT_EVERY;
+use crate::figures::Progress;
 use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::playback::{self, Deck};
-use crate::player::PlayerCommand;
 use crate::ports::{
     self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
     Silence, Sound, SoundSettings, Speaker, Surroundings, Wiring,
 };
 use crate::recorder::{RecordError, Recorder, Sources, Splits};
 use crate::session_file::Header;
-use crate::settings::Mode;
 use crate::shelf::Shelf;
 pub use crate::shelf::{Library, Wish};
-use crate::sight::{Feed, Sight, View};
+use crate::sight::{Feed, View};
 use crate::status::Status;
 use crate::sysex::SysEx;
-use crate::take::{Happening, Take};
-use crate::time::{Clock, SessionDuration, SessionTime};
+use crate::take::Take;
+use crate::time::{Clock, SessionTime};
 
 /// Human messages that may wait for the conductor: a second of MIDI at its full rate on three cables. When it is
 /// full the newest message is dropped and counted.
@@ -60,9 +57,6 @@ const RECORD_QUEUE: usize = 65_536;
 /// Pieces of SysEx that may wait for the recorder: 1.9 MB. When it is full the newest is dropped and counted, and its
 /// message is not recorded.
 const SYSEX_QUEUE: usize = 8192;
-
-/// How soon it is tried again to tell the player what it must know and had no place for.
-const UNSENT_AGAIN: SessionDuration = SessionDuration::from_millis(1);
 
 /// Calls that may wait for the session file: a minute and a half of planning without a pause. When it is full the
 /// newest is dropped and counted, and the file says that it is not whole.
@@ -381,196 +375,5 @@ impl Controller {
     /// Gives MIDI messages their meanings anew, in layers; what was learnt must be among them to stay.
     pub fn replace_map(&self, layers: Vec<Vec<Assignment>>) {
         let _ = self.to_conductor.send(Cue::Controllers(layers));
-    }
-}
-
-/// Everything that the conductor's thread may touch.
-struct Stand<M> {
-    clock: Clock,
-    ensemble: Ensemble<M>,
-    heard: Receiver<Cue>,
-    controls: ControlMap,
-    shelf: Shelf<M>,
-    deck: Deck,
-    /// Least time between handing something to the player and its leaving.
-    lead: SessionDuration,
-    /// When the player is offered again what it had no place for.
-    retry_at: SessionTime,
-    routing: Arc<Routing>,
-    desk: Desk,
-    progress: Progress,
-}
-
-impl<M: NoteModel + 'static> Stand<M> {
-    /// Runs until it is told to stop.
-    fn run(mut self) -> Result<(), ModelError> {
-        ports::raise_conductor();
-        let result = self.play();
-        if result.is_err() {
-            self.desk.status.failed.store(true, Relaxed);
-        }
-        result
-    }
-
-    fn hear(&mut self, timed: TimedMessage) -> Result<(), ModelError> {
-        if timed.message.takes_the_turn() {
-            // The player knew before.
-            self.take_off(timed.time);
-        }
-        if timed.message.moves_a_key() {
-            self.progress.heard(timed.time, timed.message.is_note_on());
-        }
-        if self.ensemble.settings().mode == Mode::Listen {
-            self.progress.plans_nothing();
-        }
-        self.ensemble.hear(timed.time, timed.message, |action| self.desk.act(action))?;
-        self.desk.record(Happening::Human(timed));
-        if timed.message.channel().is_some() {
-            self.desk.show(Sight::Human(timed));
-        }
-        Ok(())
-    }
-
-    /// A controller has moved: it asks for something, or is the one that was waited for.
-    fn turn(&mut self, timed: TimedMessage) {
-        if let Some(controllers) = self.controls.hear(timed.message) {
-            self.desk.show(Sight::Controllers(controllers));
-            return;
-        }
-        for control in self.controls.ask(timed.message, self.ensemble.settings()) {
-            self.obey(timed.time, control);
-        }
-    }
-
-    fn obey(&mut self, at: SessionTime, control: Control) {
-        match self.controls.obey(&control) {
-            Some(Ok(controllers)) => return self.desk.show(Sight::Controllers(controllers)),
-            Some(Err(refused)) => return self.desk.show(Sight::Trouble(refused.to_string())),
-            None => {}
-        }
-        let ends_a_take = matches!(control, Control::HandOver | Control::TakeBack | Control::Panic | Control::StopTake);
-        if ends_a_take && self.take_off(at) && control == Control::StopTake {
-            self.play_on(at);
-        }
-        let done = self.ensemble.control(at, control.clone(), |action| self.desk.act(action));
-        if let Err(refused) = done {
-            return self.desk.show(Sight::Trouble(refused.to_string()));
-        }
-        self.routing.follow(self.ensemble.settings());
-        match &control {
-            Control::Model(number) => self.shelf.load(Wish::Number(*number)),
-            Control::ModelNamed(name) => self.shelf.load(Wish::Named(Arc::clone(name))),
-            Control::PlayTake(name) => self.read_take(name.clone()),
-            Control::SplitTake => self.desk.record(Happening::Split { at }),
-            _ => {}
-        }
-        self.desk.show(Sight::Control { at, control });
-    }
-
-    fn play(&mut self) -> Result<(), ModelError> {
-        loop {
-            self.mend()?;
-            let now = self.clock.now();
-            self.desk.status.life.conductor.beat();
-            let wake = self.next_wake(now).map(|wake| self.clock.instant(wake.max(now)));
-            let beat = self.clock.instant(now) + BEAT_EVERY;
-            // What the human does comes before any planning.
-            let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));
-            self.desk.status.figures.input_queue.saw(self.heard.len());
-            fault::point("conductor");
-            match heard {
-                Ok(cue) => {
-                    if !self.take(cue)? {
-                        return Ok(());
-                    }
-                }
-                // It woke to show that it is alive.
-                Err(RecvTimeoutError::Timeout) if wake.is_none_or(|wake| wake > beat) => {}
-                Err(RecvTimeoutError::Timeout) => self.on_time()?,
-                Err(RecvTimeoutError::Disconnected) => return self.take(Cue::Stop).map(drop),
-            }
-        }
-    }
-
-    /// When [`Stand::on_time`] is to be called, if nothing comes in before.
-    fn next_wake(&mut self, now: SessionTime) -> Option<SessionTime> {
-        let next = match self.deck.reel() {
-            // Nothing is planned while a take is played back.
-            Some(reel) => Some(reel.next_wake().max(self.retry_at)),
-            None => self.ensemble.next_wake(now),
-        };
-        let unsent = (!self.desk.unsent.is_empty()).then_some(now + UNSENT_AGAIN);
-        next.into_iter().chain(unsent).min()
-    }
-
-    /// Where a queue was full: looks, once all is heard that was in it, whether keys or pedals went up meanwhile.
-    fn mend(&mut self) -> Result<(), ModelError> {
-        if !self.heard.is_empty() || !self.routing.hands.conductor_missed() {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let mut gone = Vec::new();
-        self.ensemble.held(|message| {
-            if !self.routing.hands.holds(message) {
-                gone.push(message);
-            }
-        });
-        gone.into_iter().try_for_each(|message| self.hear(TimedMessage { time: now, message }))
-    }
-
-    fn on_time(&mut self) -> Result<(), ModelError> {
-        self.desk.send_unsent();
-        if self.deck.reel().is_some() {
-            self.wind();
-            return Ok(());
-        }
-        self.wake()
-    }
-
-    /// Does what has come in; false when the session ends.
-    fn take(&mut self, cue: Cue) -> Result<bool, ModelError> {
-        match cue {
-            Cue::Human(timed) => self.hear(timed)?,
-            Cue::File(timed) => {
-                self.desk.tell(PlayerCommand::Human(timed));
-                self.hear(timed)?;
-            }
-            Cue::Knob(timed) => self.turn(timed),
-            Cue::Control { at, control } => self.obey(at, control),
-            Cue::Controllers(layers) => {
-                let controllers = self.controls.replace(layers);
-                self.desk.show(Sight::Controllers(controllers));
-            }
-            Cue::Lead(lead) => self.ensemble.lead_by(lead),
-            Cue::ModelLoaded => match self.shelf.loaded() {
-                Some(Ok(model)) => self.offer(model),
-                Some(Err(why)) => self.desk.show(Sight::Trouble(format!("{why}; the model that plays goes on"))),
-                None => {}
-            },
-            Cue::TakeRead => self.put_on()?,
-            Cue::Stop => {
-                self.ensemble.end(self.clock.now());
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn offer(&mut self, model: M) {
-        self.desk.offered = Some((model.origin().name.clone(), model.styles().to_vec()));
-        self.ensemble.offer_model(model);
-    }
-
-    fn wake(&mut self) -> Result<(), ModelError> {
-        let from = self.clock.now();
-        let mut planned = false;
-        self.ensemble.wake(from, |action| {
-            planned |= matches!(action, Action::Planned(_));
-            self.desk.act(action);
-        })?;
-        let (settled, ready) = (self.ensemble.is_settled(), self.ensemble.is_ready());
-        let woken = Woken { from, to: self.clock.now(), planned, settled, ready };
-        self.progress.woke(woken, &self.desk.status.figures);
-        Ok(())
     }
 }

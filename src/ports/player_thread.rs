@@ -125,9 +125,7 @@ impl PlayerThread {
         let thread = Self { orders: sender.clone(), ended, thread: Some(thread) };
         Ok(Started { orders: sender, thread, timing, scrap })
     }
-}
 
-impl PlayerThread {
     /// Ends the thread from any other one.
     pub(super) fn release(&self) -> Release {
         let (orders, ended) = (self.orders.clone(), self.ended.clone());
@@ -138,9 +136,7 @@ impl PlayerThread {
             matches!(ended.recv_deadline(until), Err(RecvTimeoutError::Disconnected))
         })
     }
-}
 
-impl PlayerThread {
     /// Calls for silence from any other thread. The call has a place of its own, so that no full queue stops it.
     pub(super) fn silence(&self, routing: &Arc<Routing>) -> Silence {
         silence(self.orders.clone(), Arc::clone(routing))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Stand;
+use super::stand::Stand;
 use crate::control::Control;
 use crate::model::{ModelError, NoteModel};
 use crate::player::PlayerCommand;

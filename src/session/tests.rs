@@ -9,7 +9,7 @@ use crate::midi_file::read_notes;
 use crate::model::toy::ToyModel;
 use crate::model::{ModelState, Origin};
 use crate::note_model::{Attribute, NoteClasses};
-use crate::settings::Settings;
+use crate::settings::{Mode, Settings};
 
 /// Generous, because the machine may be busy with other things.
 const PATIENCE: Duration = Duration::from_secs(30);
