@@ -120,9 +120,9 @@ mod tests {
 
     use super::*;
     use crate::conductor::Turn;
-    use crate::control::{Control, Controllers};
+    use crate::control::Control;
     use crate::midi::TimedMessage;
-    use crate::settings::{Mode, Settings};
+    use crate::settings::Mode;
     use crate::time::SessionTime;
 
     fn eventually(mut holds: impl FnMut() -> bool) {
@@ -134,15 +134,7 @@ mod tests {
     }
 
     fn view() -> View {
-        View {
-            turn: Turn::Human,
-            settings: Settings::default(),
-            model: "first".into(),
-            styles: vec!["any".into(), "folk".into()],
-            controllers: Controllers::default(),
-            ports: Arc::default(),
-            playing: None,
-        }
+        View { model: "first".into(), ..View::sample() }
     }
 
     #[test]

@@ -29,6 +29,20 @@ pub struct View {
 }
 
 impl View {
+    /// A session that has just begun, for tests.
+    #[cfg(any(test, feature = "doors"))]
+    pub(crate) fn sample() -> Self {
+        Self {
+            turn: Turn::Human,
+            settings: Settings::default(),
+            model: "bundled".into(),
+            styles: vec!["any".into(), "folk".into()],
+            controllers: Controllers::default(),
+            ports: Arc::default(),
+            playing: None,
+        }
+    }
+
     /// How things stand after `sight`.
     pub fn take_in(&mut self, sight: &Sight) {
         match sight {

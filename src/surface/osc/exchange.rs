@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::conductor::Turn;
-    use crate::settings::{SETTINGS, Settings};
+    use crate::settings::SETTINGS;
     use crate::time::SessionTime;
 
     struct Bench {
@@ -292,15 +292,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let (counts, now) = (Arc::<Counts>::default(), Instant::now());
-            let view = View {
-                turn: Turn::Human,
-                settings: Settings::default(),
-                model: "bundled".into(),
-                styles: vec!["any".into(), "folk".into()],
-                controllers: crate::control::Controllers::default(),
-                ports: Arc::default(),
-                playing: None,
-            };
+            let view = View::sample();
             let exchange = Exchange::new(vec![], view, Arc::default(), Arc::clone(&counts), now);
             Self { exchange, counts, now, deeds: Vec::new() }
         }

@@ -209,18 +209,9 @@ async fn moment(due: Option<Instant>) {
 /// A datagram of anybody's, up to what is to be done about it: for [`crate::doors`].
 #[cfg(any(test, feature = "doors"))]
 pub(crate) fn door(bytes: &[u8]) {
-    use crate::settings::Settings;
     use crate::sight::View;
 
-    let view = View {
-        turn: crate::conductor::Turn::Human,
-        settings: Settings::default(),
-        model: "bundled".into(),
-        styles: vec!["any".into(), "folk".into()],
-        controllers: crate::control::Controllers::default(),
-        ports: Arc::default(),
-        playing: None,
-    };
+    let view = View::sample();
     let now = Instant::now();
     let mut exchange = Exchange::new(vec![], view, Arc::default(), Arc::default(), now);
     let mut deeds = Vec::new();

@@ -189,7 +189,6 @@ fn flatten(path: &str, value: &Value, told: &mut Vec<OscMessage>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::Turn;
     use crate::control::Control;
     use crate::midi::ShortMessage;
     use crate::note::Note;
@@ -197,24 +196,12 @@ mod tests {
     use crate::status::Status;
     use crate::time::SessionDuration;
 
-    pub(in super::super) fn view() -> View {
-        View {
-            turn: Turn::Human,
-            settings: Settings::default(),
-            model: "bundled".into(),
-            styles: vec!["any".into(), "folk".into()],
-            controllers: crate::control::Controllers::default(),
-            ports: std::sync::Arc::default(),
-            playing: None,
-        }
-    }
-
     fn shown(messages: &[OscMessage]) -> Vec<String> {
         messages.iter().map(ToString::to_string).collect()
     }
 
     fn told(sight: &Sight) -> Vec<String> {
-        shown(&happened(sight, &mut view()))
+        shown(&happened(sight, &mut View::sample()))
     }
 
     const AT: SessionTime = SessionTime::from_micros(2_000_000);
@@ -267,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_newcomer_is_told_everything_once() {
-        let mut all: Vec<_> = all(&view()).into_iter().map(|message| message.addr).collect();
+        let mut all: Vec<_> = all(&View::sample()).into_iter().map(|message| message.addr).collect();
         assert_eq!(all.len(), 4 + SETTINGS.len());
         all.sort();
         all.dedup();
