@@ -67,11 +67,11 @@ impl Engine {
         }
         let engine = match choice {
             EngineChoice::Embedded => Self::embedded()?,
-            EngineChoice::OnnxRuntime(path) => Self::onnx_runtime(path)?,
-            EngineChoice::Auto => match candidates().into_iter().find(|path| probe(path).is_ok()) {
-                Some(path) => Self::onnx_runtime(&path)?,
-                None => Self::embedded()?,
-            },
+            EngineChoice::OnnxRuntime(path) => Self::onnx_runtime(path, probe(path))?,
+            EngineChoice::Auto => {
+                let good = candidates().into_iter().map(|path| (probe(&path), path)).find(|(found, _)| found.is_ok());
+                good.map_or_else(Self::embedded, |(found, path)| Self::onnx_runtime(&path, found))?
+            }
         };
         Ok(RUNNING.get_or_init(|| engine).clone())
     }
@@ -93,9 +93,9 @@ impl Engine {
         Ok(Self { name, environment })
     }
 
-    fn onnx_runtime(path: &Path) -> Result<Self, EngineError> {
-        let library = |why: String| EngineError::Library { path: path.to_owned(), why };
-        let (version, api) = probe(path).map_err(library)?;
+    /// With what [`probe`] found at `path`.
+    fn onnx_runtime(path: &Path, found: Result<Library, String>) -> Result<Self, EngineError> {
+        let Library { version, api } = found.map_err(|why| EngineError::Library { path: path.to_owned(), why })?;
         ort::set_api(answered_once(api));
         let name = format!("ONNX Runtime {version} ({})", path.display());
         let environment = ort::init()
@@ -159,9 +159,15 @@ fn libraries_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// ONNX Runtime, loaded.
+struct Library {
+    version: String,
+    api: ort::sys::OrtApi,
+}
+
 /// Loads the library and asks for its version and its functions, which must be those that this program was built for.
 #[expect(unsafe_code, reason = "a shared library can only be asked for its functions by calling into it")]
-fn probe(path: &Path) -> Result<(String, ort::sys::OrtApi), String> {
+fn probe(path: &Path) -> Result<Library, String> {
     // SAFETY: ONNX Runtime's documented entry point is called with its documented signature; a file that is a
     // shared library but not ONNX Runtime lacks the symbol. The library stays loaded, so the string stays valid.
     let (version, api) = unsafe {
@@ -183,7 +189,7 @@ fn probe(path: &Path) -> Result<(String, ort::sys::OrtApi), String> {
         return Err(format!("it is version {version}, at least 1.{} is needed", ort::MINOR_VERSION));
     }
     let api = api.ok_or_else(|| format!("its version {version} lacks the functions of 1.{}", ort::MINOR_VERSION))?;
-    Ok((version, api))
+    Ok(Library { version, api })
 }
 
 #[cfg(test)]
@@ -192,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_library_is_refused_with_its_name() {
-        let error = Engine::onnx_runtime(Path::new("/nonexistent/libonnxruntime.so")).expect_err("no such file");
+        let error = Engine::start(&EngineChoice::OnnxRuntime("/nonexistent/libonnxruntime.so".into()))
+            .expect_err("no such file");
         assert!(error.to_string().contains("/nonexistent/libonnxruntime.so"), "{error}");
     }
 }
