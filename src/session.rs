@@ -376,4 +376,9 @@ impl Controller {
     pub fn replace_map(&self, layers: Vec<Vec<Assignment>>) {
         let _ = self.to_conductor.send(Cue::Controllers(layers));
     }
+
+    /// Gives more MIDI messages a meaning: those of which nobody has said anything yet.
+    pub fn add_to_map(&self, layer: Vec<Assignment>) {
+        let _ = self.to_conductor.send(Cue::MoreControllers(layer));
+    }
 }

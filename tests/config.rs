@@ -155,3 +155,42 @@ fn init_writes_a_file_that_is_valid_and_writes_over_none() {
     assert!(user.runs(&["init", "--config", "deep/er/my.toml"], &[]).status.success());
     assert!(user.path("deep/er/my.toml").exists());
 }
+
+#[test]
+fn a_ready_made_map_counts_where_nothing_else_is_said_and_check_says_whence_each_message_has_its_meaning() {
+    let user = User::new();
+    user.writes("controller = [\"korg-nanokontrol2\"]\n[map]\ncc17 = \"density\"\ncc18 = \"music\"\n");
+    let from = |name: &str| user.checks(&["--map", "cc20=snap"], &[], name);
+    assert_eq!(from("controller").0, "korg-nanokontrol2");
+    let (meaning, source) = from("cc16");
+    assert_eq!(meaning, "temperature:0.5..1.5");
+    assert_eq!((&source["kind"], &source["controller"]), (&"controller".into(), &"korg-nanokontrol2".into()));
+    assert_eq!(from("cc17"), ("density".to_owned(), from("cc17").1), "the file goes before it");
+    assert_eq!((from("cc17").1["kind"].clone(), from("cc18").0), ("file".into(), "music".to_owned()));
+    assert_eq!((from("cc20").0.as_str(), &from("cc20").1["flag"]), ("snap", &Value::from("--map")));
+    let rows = user.runs(&["--check"], &[]);
+    let text = String::from_utf8_lossy(&rows.stdout).into_owned();
+    assert_eq!(text.matches("\ncc17 ").count(), 1, "each message once: {text}");
+
+    let said = user.is_refused(&["--check"], &[("ANTIPHON_CONTROLLER", "korg-nanocontrol2")]);
+    assert!(said.contains("\"korg-nanokontrol2\"") && said.contains("antiphon controllers"), "{said}");
+    assert_eq!(user.checks(&[], &[("ANTIPHON_CONTROLLER", "auto;generic-keyboard")], "cc66").0, "hand-over");
+
+    let own = user.file().with_file_name("controllers");
+    fs::create_dir_all(&own).expect("made");
+    fs::write(own.join("mine.toml"), "name = \"my box\"\n[map]\ncc16 = [\"memory\", \"panic\"]\n").expect("written");
+    fs::write(own.join("broken.toml"), "[map]\ncc16 = \"memry\"\n").expect("written");
+    let (_, source) = user.checks(&["--controller", "mine"], &[], "cc16");
+    assert_eq!(source["line"], 3, "{source}");
+    let said = user.is_refused(&["jam", "--check", "--controller", "broken"], &[]);
+    assert!(said.contains("broken.toml line 2") && said.contains("\"memory\""), "{said}");
+    let listed = user.runs(&["controllers", "--json"], &[]);
+    assert!(listed.status.success() && String::from_utf8_lossy(&listed.stderr).contains("broken.toml line 2"));
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert!(listed.as_array().expect("a list").iter().any(|map| map["device"] == "my box"), "{listed}");
+    let one = user.runs(&["controllers", "mine", "--json"], &[]);
+    let one: Value = serde_json::from_slice(&one.stdout).expect("JSON");
+    assert_eq!(one["map"][1], serde_json::json!({ "message": "cc16", "meaning": "panic" }));
+    let without = user.is_refused(&["jam", "--check", "--config", "none", "--controller", "mine"], &[]);
+    assert!(without.contains("no controller map"), "{without}");
+}

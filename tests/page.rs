@@ -244,6 +244,7 @@ fn what_becomes_of_a_port_that_is_wanted_is_told_and_learning_begins_and_ends() 
     };
     assert_eq!(post(&address, "/api/control", &json!({ "control": "learn temperature" })).0, 202);
     eventually("learning", &|state| state["controllers"]["learning"] == "temperature");
+    eventually("by what", &|state| state["controllers"]["waits_for"] == "a knob, a fader or the pitch wheel");
     assert_eq!(post(&address, "/api/control", &json!({ "control": "stop-learning" })).0, 202);
     eventually("not learning", &|state| state["controllers"]["learning"].is_null());
 

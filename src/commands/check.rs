@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 
 use super::flags::JamFlags;
+use super::rack::Rack;
 use super::{Failure, model, print_line, say};
 use crate::config::{Config, Effective, Source};
+use crate::control::Assignment;
 
 /// Checks what can be checked without playing, and prints all that counts.
 pub(super) fn run(flags: &JamFlags, config: &Config, effective: &Effective) -> Result<(), Failure> {
     config.slips.iter().for_each(say);
     model::check(flags.playing.model.as_deref(), effective)?;
-    let rows = rows(flags, config, effective);
+    let rack = Rack::of(&flags.controller, config.controllers.as_deref())?;
+    let rows = rows(flags, config, effective, &rack);
     let file = config.file.as_deref().map(|path| path.display().to_string());
     if flags.json {
         let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
@@ -44,6 +47,7 @@ impl Row {
         let from = match &self.source {
             Source::Default => json!({ "kind": "default" }),
             Source::File { path, line } => json!({ "kind": "file", "file": path.display().to_string(), "line": line }),
+            Source::Controller { name, line } => json!({ "kind": "controller", "controller": **name, "line": line }),
             Source::Variable(name) => json!({ "kind": "environment", "variable": name }),
             Source::Flag(name) => json!({ "kind": "flag", "flag": name }),
         };
@@ -52,7 +56,7 @@ impl Row {
     }
 }
 
-fn rows(flags: &JamFlags, config: &Config, effective: &Effective) -> Vec<Row> {
+fn rows(flags: &JamFlags, config: &Config, effective: &Effective, rack: &Rack) -> Vec<Row> {
     let keys = config.keys.iter().map(|key| Row {
         table: "",
         name: key.what.name.clone(),
@@ -67,7 +71,17 @@ fn rows(flags: &JamFlags, config: &Config, effective: &Effective) -> Vec<Row> {
     });
     let map = config.file_map.iter().chain(&config.environment_map);
     let typed = flags.map.iter().map(|assignment| (assignment, Source::Flag("--map".into())));
-    let map = map.map(|given| (&given.what, given.source.clone())).chain(typed).map(|(assignment, source)| Row {
+    let said = map.map(|given| (&given.what, given.source.clone())).chain(typed);
+    let ready_made = rack.given().map(|given| (&given.what, given.source.clone()));
+    let mut counts: Vec<(&Assignment, Source)> = said.collect();
+    for (assignment, source) in ready_made {
+        // What is said of the same message elsewhere counts instead; several meanings of one line count together.
+        let is_hidden = counts.iter().any(|(other, place)| *place != source && other.hides(assignment));
+        if !is_hidden {
+            counts.push((assignment, source));
+        }
+    }
+    let map = counts.into_iter().map(|(assignment, source)| Row {
         table: "map",
         name: assignment.message(),
         value: assignment.meaning().to_owned(),

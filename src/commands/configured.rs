@@ -10,7 +10,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use super::flags::{Command, Flags, JamFlags};
 use super::{Exit, Failure};
 use crate::config::{
-    Config, ConfigError, ConfigFile, Environment, Given, Keys, Source, Sourced, user_file, with_switches,
+    Config, ConfigError, ConfigFile, Environment, Given, Keys, Source, Sourced, user_file, user_folder, with_switches,
 };
 
 /// Commands that the configuration has something to say to.
@@ -112,6 +112,7 @@ pub(super) fn parse(mut arguments: Vec<OsString>) -> Result<Configured, Unparsed
     let config = Config {
         file: path,
         keep_in,
+        controllers: controllers_folder(named(flags)),
         settings: file.settings.into_iter().chain(environment.settings).collect(),
         file_map: file.map,
         environment_map: environment.map,
@@ -129,15 +130,26 @@ fn command(matches: &ArgMatches) -> Result<Command, Unparsed> {
 
 /// The file to read: one that is named must be there, the user's own need not.
 fn file(flags: &ArgMatches) -> Option<Arc<Path>> {
-    let named = flags
-        .get_one::<PathBuf>("config")
-        .cloned()
-        .or_else(|| std::env::var_os("ANTIPHON_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from));
-    match named {
+    match named(flags) {
         Some(none) if none == Path::new(NO_FILE) => None,
         Some(path) => Some(path.into()),
         None => user_file().filter(|path| path.exists()).map(Into::into),
     }
+}
+
+/// The file that was named, or the word for none.
+fn named(flags: &ArgMatches) -> Option<PathBuf> {
+    flags.get_one::<PathBuf>("config").cloned().or_else(named_by_variable)
+}
+
+fn named_by_variable() -> Option<PathBuf> {
+    std::env::var_os("ANTIPHON_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where the user's own maps of controllers lie; nowhere, for those who want no configuration.
+pub(super) fn controllers_folder(config: Option<PathBuf>) -> Option<PathBuf> {
+    let wants_none = config.or_else(named_by_variable).is_some_and(|named| named == Path::new(NO_FILE));
+    user_folder().filter(|_| !wants_none).map(|folder| folder.join("controllers"))
 }
 
 /// The command's flags with what was given for defaults, so that what is typed comes before it.

@@ -92,6 +92,8 @@ pub(super) enum Command {
     Settings(SettingsFlags),
     /// List the MIDI ports there are
     Ports(PortsFlags),
+    /// List the ready-made maps of controllers, or print one
+    Controllers(ControllersFlags),
     /// Say what a model file holds and how fast it runs here
     Model(ModelFlags),
     /// Say what is wrong with this machine for playing, and the command that mends it
@@ -231,6 +233,12 @@ pub(super) struct JamFlags {
     #[arg(long, value_name = "MESSAGE=MEANING", value_parser = assignment)]
     pub map: Vec<Assignment>,
 
+    /// Give the knobs and buttons of a device their meanings by a ready-made map: a name that `antiphon controllers` lists,
+    /// or a file; `auto` takes the map of each device that is attached, if there is one; may be given several times. What
+    /// --map, [map] and learning say goes before it
+    #[arg(long, value_name = "NAME")]
+    pub controller: Vec<String>,
+
     /// One more model, which `model 2` and so on choose while it plays; may be given several times
     #[arg(long, value_name = "FILE")]
     pub more_model: Vec<PathBuf>,
@@ -340,6 +348,17 @@ pub(super) struct SettingsFlags {
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct PortsFlags {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ControllersFlags {
+    /// Print this one: its name, or a file
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+
     /// As JSON
     #[arg(long)]
     pub json: bool,

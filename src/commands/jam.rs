@@ -23,13 +23,14 @@ use super::configured::Arguments;
 use super::flags::JamFlags;
 use super::log::{Growing, Log, Troubles};
 use super::model::{Loaded, load, settings};
+use super::rack::Rack;
 use super::signals::{HungUp, Signals};
 use super::sound_flags::SoundFlags;
 use super::supervisor::Supervisor;
 use super::watching::{self, take_lines};
 use super::{Exit, Failure, check};
 use crate::config::{Config, Effective, keep};
-use crate::control::{Control, Controllers, MapChange};
+use crate::control::{Control, Controllers, Lesson, MapChange};
 use crate::ensemble::Ensemble;
 use crate::fault;
 use crate::figures::Report;
@@ -77,7 +78,8 @@ pub(super) fn run(flags: &JamFlags, config: &Config, arguments: &Arguments) -> R
         return Ok(());
     }
     let models = Models::named(flags);
-    let reloading = Reloading::new(arguments, flags, config, effective, models.clone());
+    let rack = Rack::of(&flags.controller, config.controllers.as_deref())?;
+    let reloading = Reloading::new(arguments, flags, config, effective, models.clone(), rack);
     let jam = Jam { flags, config, log, signals, settings };
     // A panic of this thread has closed the session when it comes here.
     let result = catch_unwind(AssertUnwindSafe(|| jam.run(loaded, input, &models, reloading)));
@@ -123,7 +125,7 @@ impl Jam<'_> {
                 offset: flags.offset_ms,
                 required: flags.require_ports,
             },
-            controls: self.config.map(&flags.map),
+            controls: self.config.map(&flags.map, reloading.rack.layers()),
             take: flags.playing.out.clone(),
             splits: flags.take.splits(),
             takes: {
@@ -182,6 +184,7 @@ impl Jam<'_> {
             session.play_as_human(input.messages, input.sysex)?;
         }
         let mut line = LiveLine::new(log, flags.headless, &sending(&session));
+        Self::greet(&mut reloading.rack, &session, &mut line);
         let mut supervisor = Supervisor::begin(Instant::now());
         let (mut troubles, mut losses) = (Troubles::default(), Growing::default());
         while !self.signals.to_end()
@@ -208,6 +211,7 @@ impl Jam<'_> {
                     Sight::Ports { news, .. } => {
                         news.iter().for_each(|news| line.say(news));
                         line.sends_to(&sending(&session));
+                        Self::greet(&mut reloading.rack, &session, &mut line);
                     }
                     Sight::Playback { playing: Some(playing), .. } => {
                         line.say(format_args!("playing back {}; it stops when you play", playing.name));
@@ -284,10 +288,17 @@ impl Jam<'_> {
             (Some(MapChange::Forgotten(messages)), _) => line.say(format_args!("music again: {}", messages.join(", "))),
             // It has been said what was read anew.
             (Some(MapChange::Replaced), _) => {}
-            (None, Some(meaning)) => line.say(format_args!(
-                "waiting for the message that shall be {meaning}: move it (stop-learning ends this)"
-            )),
+            (None, Some(Lesson { meaning, gesture })) => line
+                .say(format_args!("waiting for {gesture} that shall be {meaning}: move it (stop-learning ends this)")),
             (None, None) => line.say("waiting for no message"),
+        }
+    }
+
+    /// Says of devices that are new whether there is a map for them, and puts it on where that is wanted.
+    fn greet(rack: &mut Rack, session: &LiveSession, line: &mut LiveLine) {
+        for known in rack.sees(&session.cables().ports()) {
+            line.say(known.sentence);
+            known.put_on.into_iter().for_each(|layer| session.controller().add_to_map(layer));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod configured;
+mod controllers;
 mod doctor;
 #[cfg(test)]
 mod documented;
@@ -17,6 +18,7 @@ mod model;
 mod monitor;
 mod osc_flags;
 mod ports;
+mod rack;
 mod render;
 mod replay;
 mod settings;
@@ -167,6 +169,7 @@ fn obey(command: Command, config: &Config, arguments: &Arguments) -> Result<(), 
         Command::Init(flags) => init::run(&flags),
         Command::Settings(flags) => settings::run(flags),
         Command::Ports(flags) => ports::run(flags),
+        Command::Controllers(flags) => controllers::run(&flags),
         Command::Model(flags) => model::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Eval(flags) => eval::run(&flags),

@@ -25,7 +25,11 @@ pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
     let model = "the model of this number takes over at the next phrase; 1 is --model, read anew (SIGHUP reads the one that plays anew)";
     for (line, about) in [
         ("model N", model),
-        ("learn WHAT", "the next knob, key, bend or program change that moves is WHAT from now on, as behind --map"),
+        (
+            "learn WHAT",
+            "the next knob that moves is WHAT from now on, as behind --map; for an action, what is pressed next",
+        ),
+        ("learn key WHAT", "the next key that is pressed is WHAT from now on"),
         ("forget WHAT", "a message (cc74@1), or all messages that are WHAT, are music again"),
     ] {
         print_line(format_args!("{line:22} {about}"));

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::sync::Arc;
 
-use toml_edit::{Document, Item, Table, Value};
+use toml_edit::{Item, Table, Value};
 
 use super::keys::{Key, Keys, Kind};
-use super::{ConfigError, Given, Mistake, Source, Sourced};
+use super::text::{Origin, Text, place};
+use super::{ConfigError, Given, Sourced};
 use crate::control::{Assignment, Control};
 use crate::settings::{SETTINGS, Setting, Values, nearest};
 
@@ -35,7 +35,7 @@ impl ConfigFile {
     /// # Errors
     /// When it cannot be read, or with every mistake in it.
     pub fn read(path: &Path, keys: &Keys) -> Result<Self, ConfigError> {
-        let unreadable = |cause| ConfigError::Unreadable { path: Arc::from(path), cause };
+        let unreadable = |cause| ConfigError::Unreadable { path: path.into(), cause };
         // A device need not end.
         let (mut text, mut file) = (String::new(), File::open(path).map_err(unreadable)?.take(LARGEST_FILE + 1));
         file.read_to_string(&mut text).map_err(unreadable)?;
@@ -50,25 +50,20 @@ impl ConfigFile {
     /// # Errors
     /// Every mistake in it, with its line.
     pub fn parse(path: &Path, text: &str, keys: &Keys) -> Result<Self, ConfigError> {
-        let mut reading = Reading { path: Arc::from(path), text, keys, file: Self::default(), mistakes: Vec::new() };
-        match Document::parse(text) {
-            Ok(document) => reading.whole(document.as_table()),
-            Err(error) => {
-                let at = error.span().map_or(0, |span| span.start);
-                reading.mistake(at, format!("this is no TOML: {}", error.message().replace('\n', ", ")));
-            }
+        let mut reading = Reading { text: Text::new(Origin::File(path.into()), text), keys, file: Self::default() };
+        if let Some(document) = reading.text.document() {
+            reading.whole(document.as_table());
         }
-        if reading.mistakes.is_empty() { Ok(reading.file) } else { Err(ConfigError::Mistakes(reading.mistakes)) }
+        let Reading { file, text: Text { mistakes, .. }, .. } = reading;
+        if mistakes.is_empty() { Ok(file) } else { Err(ConfigError::Mistakes(mistakes)) }
     }
 }
 
 /// A file that is being read.
 struct Reading<'a> {
-    path: Arc<Path>,
-    text: &'a str,
+    text: Text<'a>,
     keys: &'a Keys,
     file: ConfigFile,
-    mistakes: Vec<Mistake>,
 }
 
 impl Reading<'_> {
@@ -77,13 +72,8 @@ impl Reading<'_> {
             let at = place(table, name, item);
             match (name, item.as_table_like()) {
                 ("settings", Some(_)) => {}
-                ("map", Some(map)) => {
-                    for (trigger, item) in map.iter() {
-                        let at = map.key(trigger).and_then(toml_edit::Key::span).map_or(at, |span| span.start);
-                        self.assignments(at, trigger, item);
-                    }
-                }
-                (name, None) if TABLES.contains(&name) => self.mistake(at, format!("{name} is a table: [{name}]")),
+                ("map", Some(map)) => self.file.map = self.text.map(map),
+                (name, None) if TABLES.contains(&name) => self.text.mistake(at, format!("{name} is a table: [{name}]")),
                 _ => self.key(at, name, item),
             }
         }
@@ -92,7 +82,7 @@ impl Reading<'_> {
             for (name, _) in settings.iter() {
                 if let Err(error) = Setting::find(name) {
                     let elsewhere = self.keys.find(name).map(|_| format!("{name:?} belongs above [settings]"));
-                    self.mistake(at(name), elsewhere.unwrap_or_else(|| error.to_string()));
+                    self.text.mistake(at(name), elsewhere.unwrap_or_else(|| error.to_string()));
                 }
             }
             // In the order of the table, so that `temperature`, which sets all four, comes before each of the four.
@@ -107,15 +97,15 @@ impl Reading<'_> {
     fn key(&mut self, at: usize, name: &str, item: &Item) {
         let Some(key) = self.keys.find(name) else {
             let sentence = self.unknown(name);
-            return self.mistake(at, sentence);
+            return self.text.mistake(at, sentence);
         };
         let given = values(key, item).and_then(|values| {
             self.keys.check(key, &values)?;
             Ok(Given { name: name.to_owned(), values })
         });
         match given {
-            Ok(what) => self.file.keys.push(Sourced { what, source: self.source(at) }),
-            Err(why) => self.mistake(at, why),
+            Ok(what) => self.file.keys.push(Sourced { what, source: self.text.source(at) }),
+            Err(why) => self.text.mistake(at, why),
         }
     }
 
@@ -148,46 +138,10 @@ impl Reading<'_> {
             None => Err(format!("{} cannot be {}; it takes {}", setting.name, shown(item), setting.values)),
         };
         match control {
-            Ok(what) => self.file.settings.push(Sourced { what, source: self.source(at) }),
-            Err(why) => self.mistake(at, why),
+            Ok(what) => self.file.settings.push(Sourced { what, source: self.text.source(at) }),
+            Err(why) => self.text.mistake(at, why),
         }
     }
-
-    fn assignments(&mut self, at: usize, trigger: &str, item: &Item) {
-        let wrong = || format!("{trigger} means words in quotes or a list of them, such as \"temperature\"");
-        let meanings = match item {
-            Item::Value(Value::String(text)) => vec![Some(text.value().clone())],
-            Item::Value(Value::Array(several)) => {
-                several.iter().map(|value| value.as_str().map(ToOwned::to_owned)).collect()
-            }
-            _ => vec![None],
-        };
-        for meaning in meanings {
-            let parsed = meaning.ok_or_else(wrong).and_then(|meaning| {
-                Assignment::parse(&format!("{trigger}={meaning}")).map_err(|error| error.to_string())
-            });
-            match parsed {
-                Ok(what) => self.file.map.push(Sourced { what, source: self.source(at) }),
-                Err(why) => self.mistake(at, why),
-            }
-        }
-    }
-
-    fn source(&self, at: usize) -> Source {
-        let line = 1 + self.text[..at].bytes().filter(|&byte| byte == b'\n').count();
-        Source::File { path: Arc::clone(&self.path), line }
-    }
-
-    fn mistake(&mut self, at: usize, sentence: String) {
-        let source = self.source(at);
-        self.mistakes.push(Mistake { source, sentence });
-    }
-}
-
-/// Where a key stands, in bytes.
-fn place(table: &Table, name: &str, item: &Item) -> usize {
-    let key = table.key(name).and_then(toml_edit::Key::span);
-    key.or_else(|| item.span()).map_or(0, |span| span.start)
 }
 
 /// The values of a key, as its flag takes them.

@@ -35,6 +35,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("audio-device", "USB"),
     ("connect-from", "Keystation"),
     ("connect-to", "FLUID@-20ms"),
+    ("controller", "auto"),
     ("http", "0.0.0.0:7272"),
     ("model", "models/antiphon.onnx"),
     ("more-model", "models/antiphon.onnx"),

@@ -4,6 +4,7 @@
 //! can be set while it plays, and a table `[map]` for MIDI messages. Each key and setting is `ANTIPHON_` and its name in
 //! the environment. Whoever reads it gets each value with its [`Source`], and every mistake with its place.
 
+mod controllers;
 mod edit;
 mod effective;
 mod environment;
@@ -11,11 +12,13 @@ mod file;
 mod keys;
 mod place;
 mod template;
+mod text;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use controllers::{ControllerMap, ControllerMaps};
 pub use edit::keep;
 pub use effective::Effective;
 pub use environment::Environment;
@@ -26,6 +29,7 @@ pub use template::template;
 use thiserror::Error;
 
 use crate::control::{Assignment, Control};
+use crate::quote::quoted;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,13 @@ pub enum Source {
     File {
         /// The file.
         path: Arc<Path>,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A line of a ready-made map inside the program.
+    Controller {
+        /// The map.
+        name: Arc<str>,
         /// The line, from 1.
         line: usize,
     },
@@ -50,6 +61,7 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Controller { name, line } => write!(f, "controller {name}:{line}"),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
         }
@@ -81,6 +93,8 @@ pub struct Config {
     pub file: Option<Arc<Path>>,
     /// Where what is learnt is kept; `None`: nowhere.
     pub keep_in: Option<PathBuf>,
+    /// Where the user's own maps of controllers lie, whether the folder is there or not; `None`: nowhere.
+    pub controllers: Option<PathBuf>,
     /// Settings of the file, then of the environment.
     pub settings: Vec<Sourced<Control>>,
     /// MIDI messages of the file.
@@ -94,10 +108,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// All MIDI messages that mean something, in layers: what was typed comes before the environment and the file.
-    pub fn map(&self, typed: &[Assignment]) -> Vec<Vec<Assignment>> {
+    /// All MIDI messages that mean something, in layers: what was typed comes before the environment, the file and
+    /// `ready_made` maps.
+    pub fn map(&self, typed: &[Assignment], ready_made: Vec<Vec<Assignment>>) -> Vec<Vec<Assignment>> {
         let of = |given: &[Sourced<Assignment>]| given.iter().map(|given| given.what.clone()).collect();
-        vec![typed.to_vec(), of(&self.environment_map), of(&self.file_map)]
+        let mut layers = vec![typed.to_vec(), of(&self.environment_map), of(&self.file_map)];
+        layers.extend(ready_made);
+        layers
     }
 }
 
@@ -129,6 +146,22 @@ pub enum ConfigError {
         path: Arc<Path>,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// A ready-made map cannot be read.
+    #[error("cannot read the controller map {path}: {cause}", path = .path.display())]
+    UnreadableController {
+        /// The file.
+        path: Arc<Path>,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// There is no such map.
+    #[error("there is no controller map {}; the nearest is {nearest:?}; `antiphon controllers` lists all", quoted(.name))]
+    NoController {
+        /// What was asked for.
+        name: String,
+        /// The likeliest that was meant.
+        nearest: String,
     },
     /// What was learnt cannot be kept.
     #[error("cannot keep it in {path}: {why}", path = .path.display())]

@@ -120,6 +120,21 @@ impl Assignment {
         matches!(self.meaning, Meaning::Music)
     }
 
+    /// Whether it is made for something that is pressed, and not for a way between two ends.
+    pub(super) fn is_pressed(&self) -> bool {
+        !matches!(self.meaning, Meaning::Move { curve, .. } if curve != Curve::Toggle)
+    }
+
+    /// Whether a message can be both its own and `other`'s.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.address.meets(other.address)
+    }
+
+    /// Whether every message of `other` is its own too.
+    pub fn hides(&self, other: &Self) -> bool {
+        self.address.covers(other.address)
+    }
+
     /// What it moves or asks for.
     pub(super) fn is_for(&self, name: &str) -> bool {
         match &self.meaning {
@@ -255,6 +270,24 @@ impl Address {
     /// Whether `other` is this message, on this channel where one is named.
     pub fn covers(self, other: Self) -> bool {
         self.trigger == other.trigger && (self.channel.is_none() || self.channel == other.channel)
+    }
+
+    /// Whether a message can be both.
+    fn meets(self, other: Self) -> bool {
+        let on_one_channel = self.channel.is_none() || other.channel.is_none() || self.channel == other.channel;
+        let controllers = |trigger| match trigger {
+            Trigger::Controller(number) => Some([number, number]),
+            Trigger::Fine(coarse, fine) => Some([coarse, fine]),
+            _ => None,
+        };
+        on_one_channel
+            && match (self.trigger, other.trigger) {
+                (Trigger::AnyProgram, Trigger::Program(_)) | (Trigger::Program(_), Trigger::AnyProgram) => true,
+                (one, another) => match (controllers(one), controllers(another)) {
+                    (Some(own), Some(others)) => own.iter().any(|number| others.contains(number)),
+                    _ => one == another,
+                },
+            }
     }
 
     fn claims(self, message: ShortMessage) -> bool {

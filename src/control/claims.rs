@@ -1,8 +1,12 @@
 //! Which MIDI messages are control and no music, as all who hear messages may ask at any moment.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
-use crate::midi::{MidiEvent, ShortMessage};
+use super::Gesture;
+use crate::midi::ShortMessage;
+
+/// No message is waited for.
+const NOTHING: u8 = 0;
 
 /// Words of 64 bits for the controllers, keys and programs of a channel, and one for pitch bend and pressure.
 const WORDS: usize = 7;
@@ -13,21 +17,22 @@ const WORDS: usize = 7;
 /// Thread: any. Realtime-safe: yes, a question reads one word.
 pub struct Claims {
     bits: [[AtomicU64; WORDS]; 16],
-    learning: AtomicBool,
+    /// The [`Gesture`] that is waited for.
+    learning: AtomicU8,
 }
 
 impl Default for Claims {
     fn default() -> Self {
         Self {
             bits: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
-            learning: AtomicBool::new(false),
+            learning: AtomicU8::new(NOTHING),
         }
     }
 }
 
 impl Claims {
-    /// Whether the message is control and not music. While a message is waited for, the first one that moves far enough
-    /// is it, and is claimed from now on.
+    /// Whether the message is control and not music. While a message is waited for, the first one of its kind is it, and
+    /// is claimed from now on.
     pub fn claims(&self, message: ShortMessage) -> bool {
         let Some((channel, bit)) = place(message) else { return false };
         let word = &self.bits[channel][bit / 64];
@@ -35,7 +40,9 @@ impl Claims {
         if word.load(Relaxed) & mask != 0 {
             return true;
         }
-        let taken = self.learning.load(Relaxed) && is_a_gesture(message) && self.learning.swap(false, Relaxed);
+        let waits = self.learning.load(Relaxed);
+        let taken = Gesture::of(waits).is_some_and(|gesture| gesture.is(message))
+            && self.learning.compare_exchange(waits, NOTHING, Relaxed, Relaxed).is_ok();
         if taken {
             word.fetch_or(mask, Relaxed);
         }
@@ -43,8 +50,8 @@ impl Claims {
     }
 
     /// Waits for a message that is to be learnt, or waits no longer.
-    pub(super) fn wait_for_one(&self, learning: bool) {
-        self.learning.store(learning, Relaxed);
+    pub(super) fn wait_for(&self, gesture: Option<Gesture>) {
+        self.learning.store(gesture.map_or(NOTHING, |gesture| gesture as u8), Relaxed);
     }
 
     /// Claims what `claimed` says and nothing else.
@@ -84,16 +91,4 @@ fn messages(channel: u8) -> impl Iterator<Item = ShortMessage> {
     let one = move |status: u8, first: u8| ShortMessage::from_bytes(&[status | channel, first, 64]).ok();
     let numbered = (0..128).flat_map(move |number| [one(0xb0, number), one(0x90, number), one(0xc0, number)]);
     numbered.chain([one(0xe0, 0), one(0xd0, 0)]).flatten()
-}
-
-/// Whether somebody moves something on purpose: a bend away from its rest, a firm pressure, no release.
-fn is_a_gesture(message: ShortMessage) -> bool {
-    match (message.event(), message.as_bytes()) {
-        (MidiEvent::NoteOn { .. }, _) => true,
-        (MidiEvent::NoteOff { .. } | MidiEvent::AllNotesOff { .. }, _) => false,
-        (_, &[status, _, high]) if status & 0xf0 == 0xe0 => !(48..80).contains(&high),
-        (_, &[status, pressure]) if status & 0xf0 == 0xd0 => pressure >= 64,
-        (_, &[status, ..]) => matches!(status & 0xf0, 0xb0 | 0xc0),
-        _ => false,
-    }
 }

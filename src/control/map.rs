@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::assignment::Address;
-use super::{Assignment, Claims, Control, ControlError};
+use super::{Assignment, Claims, Control, ControlError, Lesson};
 use crate::midi::ShortMessage;
 use crate::settings::Settings;
 
 /// What controllers do, for whoever watches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Controllers {
-    /// What the next message that moves will mean.
-    pub learning: Option<Arc<str>>,
+    /// What a message is waited for.
+    pub learning: Option<Lesson>,
     /// What has just been changed.
     pub change: Option<MapChange>,
     /// Each message and its meaning, as they are written.
@@ -30,7 +30,7 @@ pub enum MapChange {
     },
     /// These messages are music again.
     Forgotten(Vec<String>),
-    /// All of it is as it has been written down anew.
+    /// It is otherwise, and nothing of that is to be kept: it has been written down anew, or a ready-made map has come.
     Replaced,
 }
 
@@ -41,7 +41,7 @@ pub enum MapChange {
 pub struct ControlMap {
     /// What was learnt while it played comes first.
     layers: Vec<Vec<Assignment>>,
-    learning: Option<Arc<str>>,
+    learning: Option<Lesson>,
     claims: Arc<Claims>,
 }
 
@@ -62,6 +62,13 @@ impl ControlMap {
         self.controllers(Some(MapChange::Replaced))
     }
 
+    /// Puts one more layer behind all others.
+    pub fn put_behind(&mut self, layer: Vec<Assignment>) -> Controllers {
+        self.layers.push(layer);
+        self.publish();
+        self.controllers(Some(MapChange::Replaced))
+    }
+
     /// What is claimed, for those who hear messages.
     pub fn claims(&self) -> Arc<Claims> {
         Arc::clone(&self.claims)
@@ -74,11 +81,10 @@ impl ControlMap {
         own.filter_map(|assignment| assignment.control(message, settings)).collect()
     }
 
-    /// Takes a message that was waited for: it has the meaning from now on. `None` when none was waited for.
+    /// Takes a message that was waited for: it has the meaning from now on. `None` when it was not waited for.
     pub fn hear(&mut self, message: ShortMessage) -> Option<Controllers> {
-        let meaning = self.learning.clone()?;
         let address = Address::of(message)?;
-        self.learning = None;
+        let Lesson { meaning, .. } = self.learning.take_if(|lesson| lesson.gesture.is(message))?;
         // A key or program has no places between two ends: it asks, and moves by its velocity where a range is named.
         let Ok(assignment) = Assignment::parse(&format!("{address}={meaning}")) else {
             // It was claimed when it was heard.
@@ -95,9 +101,9 @@ impl ControlMap {
     /// Does what a control says about controllers; `None` when it is about something else.
     pub fn obey(&mut self, control: &Control) -> Option<Result<Controllers, ControlError>> {
         let done = match control {
-            Control::Learn(meaning) => {
-                self.learning = Some(Arc::clone(meaning));
-                self.claims.wait_for_one(true);
+            Control::Learn(lesson) => {
+                self.learning = Some(lesson.clone());
+                self.claims.wait_for(Some(lesson.gesture));
                 Ok(None)
             }
             Control::StopLearning => {
@@ -146,7 +152,7 @@ impl ControlMap {
     }
 
     fn publish(&self) {
-        self.claims.wait_for_one(self.learning.is_some());
+        self.claims.wait_for(self.learning.as_ref().map(|lesson| lesson.gesture));
         self.claims.publish(|message| {
             let mut layers = self.layers.iter();
             let own = |layer: &&Vec<Assignment>| layer.iter().any(|assignment| assignment.claims(message));

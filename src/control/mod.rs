@@ -3,6 +3,7 @@
 
 mod assignment;
 mod claims;
+mod lesson;
 mod map;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use assignment::Assignment;
 pub use claims::Claims;
+pub use lesson::{Gesture, Lesson};
 pub use map::{ControlMap, Controllers, MapChange};
 use thiserror::Error;
 
@@ -39,8 +41,8 @@ pub enum Control {
     Model(u8),
     /// The same for the model of this file name, beside the first.
     ModelNamed(Arc<str>),
-    /// The next MIDI message that moves has this meaning from now on.
-    Learn(Arc<str>),
+    /// The next MIDI message of its kind has this meaning from now on.
+    Learn(Lesson),
     /// No message is waited for any more.
     StopLearning,
     /// This MIDI message, or all that move or ask for this, are music again.
@@ -134,9 +136,7 @@ impl Control {
         if name == "forget" {
             return Ok(Self::Forget(what.into()));
         }
-        // What a controller could mean.
-        Assignment::parse(&format!("cc0={what}"))?;
-        Ok(Self::Learn(what.into()))
+        Ok(Self::Learn(Lesson::parse(what)?))
     }
 }
 
@@ -165,7 +165,7 @@ impl fmt::Display for Control {
             Self::PlayTake(Some(name)) => write!(f, "play-take {name}"),
             Self::Model(number) => write!(f, "model {number}"),
             Self::ModelNamed(name) => write!(f, "model {name}"),
-            Self::Learn(meaning) => write!(f, "learn {meaning}"),
+            Self::Learn(lesson) => write!(f, "learn {lesson}"),
             Self::Forget(what) => write!(f, "forget {what}"),
             word => {
                 let name = WORDS.iter().find(|(.., control)| control == word).map_or("", |(name, ..)| name);
@@ -213,6 +213,7 @@ mod tests {
             "stop-take",
             "style folk song",
             "learn patience:0.5..3",
+            "learn key panic",
             "forget cc74@1",
             "stop-learning",
         ] {
@@ -365,10 +366,16 @@ mod tests {
         let claims = map.claims();
         let learn = Control::parse("learn temperature:0.5..1.5").expect("known");
         let state = map.obey(&learn).expect("about controllers").expect("done");
-        assert_eq!(state.learning.as_deref(), Some("temperature:0.5..1.5"));
+        let lesson = Lesson { meaning: "temperature:0.5..1.5".into(), gesture: Gesture::Turn };
+        assert_eq!(state.learning, Some(lesson));
         for rest in [&[0x80, 60, 0][..], &[0xe0, 0, 64], &[0xd0, 5], &[0xf8], &[0xb0, 123, 0]] {
             assert!(!claims.claims(message(rest)), "no gesture: {rest:x?}");
         }
+        for played in [&[0x90, 60, 90][..], &[0xb0, 64, 127], &[0xd0, 100], &[0xc0, 3]] {
+            assert!(!claims.claims(message(played)), "it was played: {played:x?}");
+        }
+        assert!(claims.claims(message(&[0xb0, 9, 127])), "this one means panic");
+        assert_eq!(asked(&mut map, &[0xb0, 9, 127]).as_deref(), Some("panic"));
         let knob = message(&[0xb0, 74, 127]);
         assert!(claims.claims(knob), "it is no music");
         assert!(!claims.claims(message(&[0xb0, 75, 127])), "only the first");
@@ -391,5 +398,49 @@ mod tests {
         map.obey(&Control::StopLearning);
         assert!(!claims.claims(knob), "nobody waits");
         assert_eq!(map.obey(&Control::Panic), None);
+    }
+
+    #[test]
+    fn an_action_is_learnt_by_what_is_pressed_and_a_key_where_one_is_asked_for() {
+        for (line, taken, left) in [
+            ("learn hand-over", &[0x90, 36, 90][..], &[0xb0, 64, 0][..]),
+            ("learn hand-over", &[0xb0, 64, 127], &[0xb0, 64, 10]),
+            ("learn mode solo", &[0xc0, 3], &[0xd0, 10]),
+            ("learn thru:toggle", &[0x90, 36, 90], &[0x80, 36, 0]),
+            ("learn key panic", &[0x90, 36, 90], &[0xb0, 20, 127]),
+            ("learn key memory:0.2..0.9", &[0x90, 36, 90], &[0xe0, 0, 127]),
+            ("learn mode", &[0xb0, 20, 3], &[0x90, 36, 90]),
+            ("learn memory:relative", &[0xb0, 20, 1], &[0xc0, 3]),
+            ("learn memory", &[0xe0, 0, 127], &[0x90, 36, 90]),
+        ] {
+            let mut map = map(&["key36@2=panic"]);
+            let claims = map.claims();
+            map.obey(&Control::parse(line).expect("known"));
+            assert!(!claims.claims(message(left)), "{line}: {left:x?} is music");
+            assert_eq!(map.hear(message(left)), None, "{line}: {left:x?}");
+            assert!(claims.claims(message(taken)), "{line}: {taken:x?}");
+            let state = map.hear(message(taken)).expect("waited for");
+            assert!(state.learning.is_none() && state.change.is_some(), "{line}: {taken:x?}");
+        }
+        for nonsense in ["learn key memory", "learn key", "learn key mode", "learn keys panic"] {
+            assert!(Control::parse(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_map_that_comes_later_says_only_what_nobody_has_said_before() {
+        let mut map = map(&["cc20=memory"]);
+        let claims = map.claims();
+        map.obey(&Control::parse("learn density").expect("known"));
+        assert!(map.hear(message(&[0xb0, 21, 1])).is_some());
+        let layer = ["cc20=patience", "cc21=patience", "cc22=patience"]
+            .map(|text| Assignment::parse(text).expect("well formed"));
+        let state = map.put_behind(layer.into());
+        assert_eq!(state.change, Some(MapChange::Replaced));
+        assert!(claims.claims(message(&[0xb0, 22, 1])));
+        let asked = |map: &mut ControlMap, number| asked(map, &[0xb0, number, 127]).expect("it moves something");
+        assert_eq!(asked(&mut map, 20), "memory 1");
+        assert_eq!(asked(&mut map, 21), "density 100", "what was learnt stays");
+        assert_eq!(asked(&mut map, 22), "patience 10");
     }
 }

@@ -229,7 +229,8 @@ fn footer(buffer: &mut Buffer, area: Rect, scene: &Scene, hands: &Hands, look: L
     } else if let Some(take) = &hands.deleting {
         one(format!(" delete {take}? It cannot be brought back. y deletes, any other key does not"), Tone::Danger)
     } else if let Some(meaning) = &scene.knobs.learning {
-        one(format!(" move the knob or press the key that shall be {meaning}; l stops waiting"), Tone::Ai)
+        let kind = scene.knobs.waits_for.as_deref().unwrap_or("what moves next");
+        one(format!(" waiting for {kind} that shall be {meaning}; l stops it"), Tone::Ai)
     } else if let Some(trouble) = scene.trouble(here) {
         one(format!(" {trouble}"), Tone::Danger)
     } else {
@@ -430,9 +431,9 @@ mod tests {
         let last = |scene: &Scene, hands: &mut Hands| drawn(scene, hands, plain(), (80, 24), here)[23].clone();
         scene.complain(here, "patience cannot be 30");
         assert_eq!(last(&scene, &mut hands), " patience cannot be 30");
-        let learning = json!([{ "event": "controllers", "learning": "patience", "map": [], "change": null }]);
+        let learning = json!([{ "event": "controllers", "learning": "patience", "waits_for": "a knob", "map": [], "change": null }]);
         scene.take_in(here, sights(100.0, learning));
-        assert!(last(&scene, &mut hands).contains("move the knob or press the key that shall be patience"));
+        assert!(last(&scene, &mut hands).contains("waiting for a knob that shall be patience"));
         for key in [KeyCode::Enter, KeyCode::Char('s')] {
             hands.press(KeyEvent::new(key, KeyModifiers::NONE), &scene);
         }

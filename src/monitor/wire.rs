@@ -48,6 +48,9 @@ pub(super) struct Playback {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Knobs {
     pub learning: Option<String>,
+    /// Which messages are taken for it.
+    #[serde(default)]
+    pub waits_for: Option<String>,
     pub map: Vec<Knob>,
 }
 

@@ -31,6 +31,8 @@ pub enum Cue {
     },
     /// MIDI messages that mean something from now on, in layers; all others are music.
     Controllers(Vec<Vec<Assignment>>),
+    /// One more layer of them, behind all others.
+    MoreControllers(Vec<Assignment>),
     /// From now on notes are planned at least so far ahead: the way to the port has become longer or shorter.
     Lead(SessionDuration),
     /// A model has been loaded and waits to take over.

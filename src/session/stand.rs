@@ -183,6 +183,10 @@ impl<M: NoteModel + 'static> Stand<M> {
                 let controllers = self.controls.replace(layers);
                 self.desk.show(Sight::Controllers(controllers));
             }
+            Cue::MoreControllers(layer) => {
+                let controllers = self.controls.put_behind(layer);
+                self.desk.show(Sight::Controllers(controllers));
+            }
             Cue::Lead(lead) => self.ensemble.lead_by(lead),
             Cue::ModelLoaded => match self.shelf.loaded() {
                 Some(Ok(model)) => self.offer(model),

@@ -93,10 +93,16 @@ impl Playing {
 }
 
 impl Controllers {
-    /// As one JSON object: `learning`, what the next message will mean, and `map`, each message with its meaning.
+    /// As one JSON object: `learning`, what the next message will mean, `waits_for`, which messages are taken for it, in
+    /// words, and `map`, each message with its meaning.
     pub fn to_json(&self) -> Value {
         let map = self.map.iter().map(|(message, meaning)| json!({ "message": message, "meaning": meaning }));
-        json!({ "learning": self.learning.as_deref(), "map": map.collect::<Vec<_>>() })
+        let lesson = self.learning.as_ref();
+        json!({
+            "learning": lesson.map(|lesson| &*lesson.meaning),
+            "waits_for": lesson.map(|lesson| lesson.gesture.to_string()),
+            "map": map.collect::<Vec<_>>(),
+        })
     }
 }
 

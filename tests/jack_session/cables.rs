@@ -109,3 +109,42 @@ fn keys_whose_cable_is_pulled_are_let_go() {
         recording::check_with_midicsv(&folder.path().join("AI_generated.mid"));
     });
 }
+
+#[test]
+fn a_known_device_is_told_of_and_its_knobs_can_be_put_on() {
+    let name = "cables::a_known_device_is_told_of_and_its_knobs_can_be_put_on";
+    with_jack_server(name, || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        drop(server::open_client("knock"));
+        let own = folder.path().join("antiphon/controllers");
+        std::fs::create_dir_all(&own).expect("made");
+        std::fs::write(
+            own.join("gloves.toml"),
+            "name = \"pair of gloves\"\nports = [\"HANDS\"]\n[map]\ncc20 = \"memory\"\n",
+        )
+        .expect("written");
+        std::fs::write(folder.path().join("empty.toml"), "").expect("written");
+        let environment =
+            [("ANTIPHON_CONFIG", folder.path().join("empty.toml")), ("XDG_CONFIG_HOME", folder.path().to_owned())];
+        let environment = environment.map(|(name, path)| (name, path.to_str().expect("text").to_owned()));
+        let environment = environment.each_ref().map(|(name, path)| (*name, path.as_str()));
+        let plain = ["--backend", "jack", "--connect-from", "hands", "--json"];
+        let mut pianist = Pianist::sit_down_unplugged();
+        let mut daemon = Daemon::start_in(folder.path(), &plain, &environment);
+        let told = "hands:out: a pair of gloves; --controller gloves gives its knobs a meaning";
+        wait_until_said(&mut daemon, told, 1);
+        let (status, said) = daemon.stop("TERM", PATIENCE);
+        assert!(status.success(), "{said}");
+        assert_eq!(said.matches(told).count(), 1, "once: {said}");
+
+        let mut daemon =
+            Daemon::start_in(folder.path(), &[&plain[..], &["--controller", "auto"]].concat(), &environment);
+        wait_until_said(&mut daemon, "hands:out: a pair of gloves; what its knobs mean", 1);
+        wait_until_said(&mut daemon, r#""kind":"replaced""#, 1);
+        let [_, end] = pianist.play(vec![(0, [0xb0, 20, 0])]);
+        pianist.listen_to(end);
+        wait_until_said(&mut daemon, r#""control":"memory 0""#, 1);
+        let (status, said) = daemon.stop("TERM", PATIENCE);
+        assert!(status.success(), "{said}");
+    });
+}

@@ -11,6 +11,7 @@ use super::opening::Models;
 use crate::commands::Failure;
 use crate::commands::configured::Arguments;
 use crate::commands::flags::JamFlags;
+use crate::commands::rack::Rack;
 use crate::config::{Config, Effective, Given, Sourced};
 use crate::control::{Assignment, Control, ControlMap, MapChange};
 use crate::ports::{Destination, Direction};
@@ -18,7 +19,7 @@ use crate::session::{Controller, LiveSession};
 use crate::sight::Sight;
 
 /// Keys of the file that can change while it plays. All others need a restart.
-const LIVE: [&str; 4] = ["connect-from", "connect-to", "model", "more-model"];
+const LIVE: [&str; 5] = ["connect-from", "connect-to", "controller", "model", "more-model"];
 
 /// What has been read so far, to tell what changes.
 pub(super) struct Reloading<'a> {
@@ -36,6 +37,8 @@ pub(super) struct Reloading<'a> {
     style: Option<Control>,
     /// What was learnt and stands in no file.
     unkept: Vec<Assignment>,
+    /// The ready-made maps.
+    pub rack: Rack,
 }
 
 impl<'a> Reloading<'a> {
@@ -45,6 +48,7 @@ impl<'a> Reloading<'a> {
         config: &Config,
         effective: Effective,
         models: Models,
+        rack: Rack,
     ) -> Self {
         Self {
             arguments,
@@ -57,6 +61,7 @@ impl<'a> Reloading<'a> {
             asked: Control::Model(1),
             style: None,
             unkept: Vec::new(),
+            rack,
         }
     }
 
@@ -94,6 +99,9 @@ impl<'a> Reloading<'a> {
     /// When there are mistakes in it; then nothing has changed.
     pub(super) fn reload(&mut self, session: &LiveSession) -> Result<Changes, Failure> {
         let (flags, config) = self.arguments.read_anew()?;
+        let mut rack = Rack::of(&flags.controller, config.controllers.as_deref())?;
+        rack.go_on_from(&self.rack, &session.cables().ports());
+        self.rack = rack;
         let changes = self.changes(&flags, &config, &session.feed.view().controllers.map);
         changes.make(session);
         Ok(changes)
@@ -112,7 +120,8 @@ impl<'a> Reloading<'a> {
             ref playing => playing.clone(),
         };
 
-        let layers: Vec<Vec<Assignment>> = std::iter::once(self.unkept.clone()).chain(config.map(&flags.map)).collect();
+        let said = config.map(&flags.map, self.rack.layers());
+        let layers: Vec<Vec<Assignment>> = std::iter::once(self.unkept.clone()).chain(said).collect();
         let stands = ControlMap::new(layers.clone()).controllers(None).map;
 
         let gone = |before: &Destination| !flags.connect_to.contains(before);

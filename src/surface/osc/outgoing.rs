@@ -24,7 +24,11 @@ pub(super) const TOLD: &[(&str, &str, &str)] = &[
     ("model", "s", "the model that plays"),
     ("style", "s", "the style that it plays in"),
     ("styles", "s ...", "the styles that it knows"),
-    ("learning", "s", "what the next MIDI message that moves will mean; empty: none is waited for"),
+    (
+        "learning",
+        "s s",
+        "what a MIDI message is waited for to mean, and which are taken for it; empty: none is waited for",
+    ),
     ("learnt", "s s", "a MIDI message has been learnt, and its meaning"),
     ("music-again", "s ...", "these MIDI messages mean nothing any more"),
     ("port", "s", "a port that is wanted by name, or the MIDI system, has come or gone, in a sentence"),
@@ -140,7 +144,10 @@ pub(super) fn happened(sight: &Sight, view: &mut View) -> Vec<OscMessage> {
         }
         Sight::Model { .. } => model(view),
         Sight::Controllers(controllers) => {
-            let mut told = vec![message("learning", vec![text(controllers.learning.as_deref().unwrap_or_default())])];
+            let lesson = controllers.learning.as_ref();
+            let (meaning, kind) =
+                lesson.map(|lesson| (lesson.meaning.to_string(), lesson.gesture.to_string())).unwrap_or_default();
+            let mut told = vec![message("learning", vec![text(&meaning), text(&kind)])];
             match &controllers.change {
                 Some(MapChange::Learnt { message: learnt, meaning }) => {
                     told.push(message("learnt", vec![text(learnt), text(meaning)]));

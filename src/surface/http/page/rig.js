@@ -69,11 +69,11 @@ export class Knobs {
     if (before) find("meaning").value = before;
   }
 
-  show({ learning, map }) {
+  show({ learning, waits_for, map }) {
     this.learning = learning;
     const waits = find("learning");
     waits.hidden = !learning;
-    waits.firstElementChild.textContent = learning ? `Move the knob or press the key that shall be ${learning}` : "";
+    waits.firstElementChild.textContent = learning ? `Waiting for ${waits_for} that shall be ${learning}` : "";
     find("map").replaceChildren(...map.map(({ message, meaning }) => {
       const forget = button("Forget", `Forget ${message}`, () => this.control(`forget ${message}`));
       return make("li", {}, make("span", {}, `${message} \u2192 ${meaning}`), forget);
