@@ -8,43 +8,16 @@
 //! 25000). First the weights are fitted on every second piece and counted on the others, so that what is said about
 //! them is said about pieces that they do not know; then they are fitted on all.
 
-use std::path::{Path, PathBuf};
+mod held_out;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use antiphon::evaluation::encode;
 use antiphon::memory::tuning::{Row, bits, fit, rows};
-use antiphon::midi_file::read_notes;
-use antiphon::model::{Engine, EngineChoice, LstmModel, ModelFile};
 use antiphon::note_model::Attribute;
 
-/// Notes of a piece that are taken.
-const LONGEST: usize = 8_000;
-
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = "tune_memory MODEL FOLDER [NOTES]";
-    let model = PathBuf::from(arguments.next().context(usage)?);
-    let folder = PathBuf::from(arguments.next().context(usage)?);
-    let most: usize = arguments.next().map_or(Ok(25_000), |notes| notes.parse()).context(usage)?;
-    let mut model = LstmModel::load(&ModelFile::read(&model)?, &Engine::start(&EngineChoice::Embedded)?)?;
-
     let mut pieces: Vec<[Vec<Row>; 4]> = Vec::new();
-    for style in sorted(&folder)? {
-        let valid = style.join("valid");
-        let (mut taken, mut count) = (0, 0);
-        for file in if valid.is_dir() { sorted(&valid)? } else { Vec::new() } {
-            let Ok(notes) = read_notes(&file) else { continue };
-            let classes = encode(&notes[..notes.len().min(LONGEST)]);
-            pieces.push(rows(&classes, &model.score(&classes, 0)?));
-            (taken, count) = (taken + classes.len(), count + 1);
-            if taken >= most {
-                break;
-            }
-        }
-        eprintln!("{}: {taken} notes of {count} pieces", style.display());
-    }
-
+    held_out::each("tune_memory", 25_000, |_, classes, logits| pieces.push(rows(classes, logits)))?;
     let mut gates = Vec::new();
     for attribute in Attribute::ALL {
         let part = |keep: &dyn Fn(usize) -> bool| -> Vec<&Row> {
@@ -58,15 +31,4 @@ fn main() -> Result<()> {
     }
     println!("{}", serde_json::to_string(&gates)?.replace("],[[", "],\n[["));
     Ok(())
-}
-
-/// What a folder holds, in an order that does not favour the first names.
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    paths.sort_by_key(|path| {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        name.iter().fold(7u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
-    });
-    Ok(paths)
 }

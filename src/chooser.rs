@@ -46,6 +46,17 @@ pub struct Moment<'a> {
     pub shift: Option<u8>,
 }
 
+/// Who has a say in the next note beside the model.
+pub trait Counsel {
+    /// May change the logits of an attribute before anything is drawn from them. What has been `chosen` for the attributes
+    /// before is told as it is to the model, with the onset that follows from it; before the shift is chosen, the onset
+    /// of the note before.
+    fn blend(&mut self, attribute: Attribute, chosen: NoteClasses, onset: SessionTime, logits: &mut [f32]);
+
+    /// The best duration of a class, where one is better than the others; asked after durations were blended.
+    fn duration_of(&self, class: u8) -> Option<SessionDuration>;
+}
+
 /// Chooses notes. Its parts may be set differently between any two notes.
 pub struct Chooser {
     /// How freely it draws.
@@ -67,9 +78,6 @@ impl Chooser {
     /// Chooses the note that follows `state`; `None`: no key may be struck now, a rest follows. At most one question
     /// to the model for each attribute.
     ///
-    /// `blend` may change the logits of each attribute before anything is drawn from them; it is told what has been
-    /// chosen for the attributes before, as the model is.
-    ///
     /// The note has the velocity that the model is to be told; [`Limits::sent_velocity`] gives the one to be sent.
     ///
     /// # Errors
@@ -79,7 +87,7 @@ impl Chooser {
         model: &mut impl NoteModel,
         state: &ModelState,
         moment: &Moment<'_>,
-        mut blend: impl FnMut(Attribute, NoteClasses, &mut [f32]),
+        counsel: &mut impl Counsel,
     ) -> Result<Option<Note>, ModelError> {
         let limits = self.limits;
         let keys = limits.keys() & !moment.forbidden;
@@ -95,9 +103,9 @@ impl Chooser {
 
         let dither = self.sampler.dither();
         let mut chosen = NoteClasses::default();
-        let mut draw = |chooser: &mut Self, chosen, attribute, allowed: &dyn Fn(u8) -> bool| {
+        let mut draw = |chooser: &mut Self, chosen, onset, attribute, allowed: &dyn Fn(u8) -> bool| {
             model.logits(state, chosen, attribute, &mut chooser.logits)?;
-            blend(attribute, chosen, &mut chooser.logits);
+            counsel.blend(attribute, chosen, onset, &mut chooser.logits);
             chooser.guard.lean(attribute, &mut chooser.logits);
             let drawn = chooser.sampler.draw(attribute, &chooser.logits, allowed);
             Ok::<u8, ModelError>(drawn.unwrap_or_else(|| nearest(attribute, ordinary(attribute), allowed)))
@@ -105,28 +113,30 @@ impl Chooser {
 
         let shift = match moment.shift {
             Some(class) => nearest(Attribute::Shift, class, &|class| times.allow(class)),
-            None => draw(self, chosen, Attribute::Shift, &|class| times.allow(class))?,
+            None => draw(self, chosen, moment.previous, Attribute::Shift, &|class| times.allow(class))?,
         };
         chosen.0[Attribute::Shift.index()] = shift;
         let onset = times.onset(shift, dither.shift);
 
         let keys = if shift == 0 { chord_keys } else { keys };
         let may_strike = |key: u8| key < 128 && keys >> key & 1 == 1;
-        chosen.0[Attribute::Key.index()] = draw(self, chosen, Attribute::Key, &may_strike)?;
+        chosen.0[Attribute::Key.index()] = draw(self, chosen, onset, Attribute::Key, &may_strike)?;
 
         let sounding = moment.played.iter().filter(|note| note.end() > onset).count();
         let longest = limits.longest_duration(sounding);
         let short_enough = |class: u8| TimeBins::duration().shortest(class) <= longest;
-        chosen.0[Attribute::Duration.index()] = draw(self, chosen, Attribute::Duration, &short_enough)?;
+        chosen.0[Attribute::Duration.index()] = draw(self, chosen, onset, Attribute::Duration, &short_enough)?;
 
         let (softest, loudest) = limits.velocities().into_inner();
         let bins = NoteClasses::velocity_class(softest)..=NoteClasses::velocity_class(loudest);
         chosen.0[Attribute::Velocity.index()] =
-            draw(self, chosen, Attribute::Velocity, &|class| bins.contains(&class))?;
+            draw(self, chosen, onset, Attribute::Velocity, &|class| bins.contains(&class))?;
 
         // The outermost classes reach beyond what is allowed.
         let note = chosen.decode(moment.previous, dither);
-        let (duration, velocity) = (note.duration.min(longest), note.velocity.clamp(softest, loudest));
+        let together = counsel.duration_of(chosen.of(Attribute::Duration));
+        let duration = together.unwrap_or(note.duration).min(longest);
+        let velocity = note.velocity.clamp(softest, loudest);
         Ok(Some(Note { onset, duration, velocity, ..note }))
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 
 pub use crate::chooser::Window;
-use crate::chooser::{Chooser, Moment};
+use crate::chooser::{Chooser, Counsel, Moment};
+use crate::coincidence::{Coincidence, Earlier};
 use crate::memory::Memory;
 use crate::model::{ModelError, ModelState, NoteModel};
 use crate::note::Note;
@@ -52,6 +53,8 @@ pub struct Continuation {
     gone: usize,
     /// What the session has taught: the settled notes.
     memory: Memory,
+    /// What falls together with the notes that sound.
+    coincidence: Coincidence,
     /// How many notes, from the first, have the right state behind them.
     settled: usize,
     /// Duration of the human note that ended last: the guess for those still held.
@@ -86,6 +89,7 @@ impl Continuation {
             notes: VecDeque::with_capacity(REMEMBERED + 1),
             gone: 0,
             memory: Memory::default(),
+            coincidence: Coincidence::default(),
             settled: 0,
             guess: FIRST_GUESS,
             expected: Vec::new(),
@@ -243,7 +247,9 @@ impl Continuation {
     pub fn expected_shift(&mut self, silent: SessionDuration) -> SessionDuration {
         self.expected.clone_from(&state_before(&self.notes, &self.base, self.notes.len()).shift_logits);
         self.memory.forget_from(self.gone + self.settled);
-        self.memory.blend(Attribute::Shift, NoteClasses::default(), &mut self.expected);
+        let previous = self.last_onset().unwrap_or(SessionTime::ZERO);
+        let mut session = Session { memory: &mut self.memory, coincidence: &mut self.coincidence, notes: &self.notes };
+        session.blend(Attribute::Shift, NoteClasses::default(), previous, &mut self.expected);
         median_shift(&self.expected, silent)
     }
 
@@ -295,9 +301,8 @@ impl Continuation {
         };
         let state = state_before(&self.notes, &self.base, end);
         self.memory.forget_from(self.gone + self.settled);
-        let memory = &mut self.memory;
-        let blend = |attribute, chosen, logits: &mut [f32]| memory.blend(attribute, chosen, logits);
-        let Some(note) = self.chooser.choose(model, state, &moment, blend)? else { return Ok(None) };
+        let mut session = Session { memory: &mut self.memory, coincidence: &mut self.coincidence, notes: &self.notes };
+        let Some(note) = self.chooser.choose(model, state, &moment, &mut session)? else { return Ok(None) };
         self.notes.push_back(Remembered { note, voice: Voice::Ai, held: false, state: None });
         Ok(Some(note))
     }
@@ -313,6 +318,25 @@ impl Continuation {
 
     fn onset_before(&self, index: usize) -> Option<SessionTime> {
         index.checked_sub(1).map_or(self.base_onset, |before| Some(self.notes[before].note.onset))
+    }
+}
+
+/// What the session has to say in its next note: what it taught, and what its notes fall together with.
+struct Session<'a> {
+    memory: &'a mut Memory,
+    coincidence: &'a mut Coincidence,
+    notes: &'a VecDeque<Remembered>,
+}
+
+impl Counsel for Session<'_> {
+    fn blend(&mut self, attribute: Attribute, chosen: NoteClasses, onset: SessionTime, logits: &mut [f32]) {
+        self.memory.blend(attribute, chosen, logits);
+        let earlier = self.notes.iter().rev().map(|known| Earlier { note: known.note, held: known.held });
+        self.coincidence.lean(attribute, earlier, onset, logits);
+    }
+
+    fn duration_of(&self, class: u8) -> Option<SessionDuration> {
+        self.coincidence.duration_of(class)
     }
 }
 

@@ -31,6 +31,7 @@
 //! - [`monitor`]: a running Antiphon watched and steered from a terminal, through that API
 //! - [`offline`]: a session under virtual time
 //! - [`memory`]: what this session has taught, blended into the model's opinion
+//! - [`coincidence`]: what falls together: onsets, keys and releases at the ends of notes that sound
 //! - [`markov`]: the rival of the LSTM, notes after what came before them
 //! - [`evaluation`]: bits per note, and the manner of what is played
 //! - [`config`]: what is set before it plays: flags, environment, file
@@ -43,6 +44,7 @@
 
 pub mod beat;
 pub mod chooser;
+pub mod coincidence;
 #[cfg(feature = "engine")]
 pub mod commands;
 pub mod conductor;
@@ -56,6 +58,7 @@ pub mod ensemble;
 pub mod evaluation;
 mod fault;
 pub mod figures;
+mod fitting;
 pub mod gate;
 pub mod hands;
 pub mod heap;

@@ -69,6 +69,19 @@ impl NoteModel for Noise {
     }
 }
 
+/// Who has a say in the logits and none in where a duration lies in its class.
+struct Says<F>(F);
+
+impl<F: FnMut(Attribute, NoteClasses, &mut [f32])> Counsel for Says<F> {
+    fn blend(&mut self, attribute: Attribute, chosen: NoteClasses, _onset: SessionTime, logits: &mut [f32]) {
+        self.0(attribute, chosen, logits);
+    }
+
+    fn duration_of(&self, _class: u8) -> Option<SessionDuration> {
+        None
+    }
+}
+
 fn at(ms: u64) -> SessionTime {
     SessionTime::from_micros(ms * 1000)
 }
@@ -96,7 +109,7 @@ fn chooser(seed: u64) -> Chooser {
 
 fn choose(chooser: &mut Chooser, model: &mut Noise, moment: &Moment<'_>) -> Option<Note> {
     let state = model.start(0).expect("noise never fails");
-    chooser.choose(model, &state, moment, |_, _, _| ()).expect("noise never fails")
+    chooser.choose(model, &state, moment, &mut Says(|_, _, _: &mut [f32]| ())).expect("noise never fails")
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
@@ -297,7 +310,7 @@ fn blending_sees_each_attribute_with_what_was_chosen_before_and_has_its_way() {
         logits.fill(-100.0);
         logits[usize::from(wanted[attribute.index()])] = 100.0;
     };
-    let note = chooser.choose(&mut model, &state, &moment(0, 0, 5000), blend).expect("never fails");
+    let note = chooser.choose(&mut model, &state, &moment(0, 0, 5000), &mut Says(blend)).expect("never fails");
     let note = note.expect("all keys are free");
     assert_eq!(NoteClasses::encode(&note, Some(at(0))), NoteClasses(wanted));
     for (index, (attribute, chosen)) in seen.into_iter().enumerate() {
@@ -322,7 +335,7 @@ fn a_loop_of_the_same_answer_is_leaned_on() {
         let mut model = Full;
         let state = model.start(0).expect("never fails");
         let now = Moment { played: &played, answer_from, ..moment(29_700, 29_900, 31_000) };
-        let notes = (0..100).map(|_| chooser.choose(&mut model, &state, &now, insist).expect("never fails"));
+        let notes = (0..100).map(|_| chooser.choose(&mut model, &state, &now, &mut Says(insist)).expect("never fails"));
         notes.flatten().filter(|note| note.key == 60).count()
     };
     assert!(middle_cs(100) > 90, "a new answer begins without a past");

@@ -16,10 +16,12 @@ use std::ops::AddAssign;
 pub use copying::{Passages, figures};
 pub use manner::{Manner, manner};
 
+use crate::coincidence::{Coincidence, Earlier};
 use crate::memory::Memory;
 use crate::model::Logits;
 use crate::note::Note;
-use crate::note_model::{Attribute, BitsPerNote, NoteClasses};
+use crate::note_model::{Attribute, BitsPerNote, CELL, NoteClasses};
+use crate::time::{SessionDuration, SessionTime};
 
 /// Velocities that a piece must have for its dynamics to mean something.
 const FEWEST_VELOCITIES: u32 = 3;
@@ -112,21 +114,48 @@ pub fn class_bits(notes: &[NoteClasses], logits: &Logits) -> [f64; 4] {
     })
 }
 
-/// The same with what the piece teaches as it goes blended in: the memory hears each note after it was predicted.
-pub fn class_bits_with_memory(notes: &[NoteClasses], logits: &Logits, mut memory: Memory) -> [f64; 4] {
-    let mut bits = [0.0; 4];
-    let mut blended = Vec::new();
+/// The logits with what the piece teaches as it goes blended in: the memory hears each note after it was predicted.
+pub fn remembering(notes: &[NoteClasses], logits: &Logits, mut memory: Memory) -> Logits {
+    let mut blended = logits.clone();
     for (at, &note) in notes.iter().enumerate() {
         for attribute in Attribute::ALL {
             let classes = attribute.classes();
-            blended.clear();
-            blended.extend_from_slice(&logits.tables[attribute.index()][at * classes..][..classes]);
-            memory.blend(attribute, note, &mut blended);
-            bits[attribute.index()] += bits_of(&blended, note.of(attribute));
+            memory.blend(attribute, note, &mut blended.tables[attribute.index()][at * classes..][..classes]);
         }
         memory.remember(note, true);
     }
-    bits
+    blended
+}
+
+/// The logits leaned towards what falls together with notes that sound: the last step before notes are drawn.
+pub fn coinciding(notes: &[Note], mut logits: Logits) -> Logits {
+    let mut coincidence = Coincidence::default();
+    for at in 0..notes.len() {
+        for attribute in Attribute::ALL {
+            let classes = attribute.classes();
+            let of_note = &mut logits.tables[attribute.index()][at * classes..][..classes];
+            coincidence.lean(attribute, earlier(notes, at), onset_for(attribute, notes, at), of_note);
+        }
+    }
+    logits
+}
+
+/// The notes of a piece before the one at `index`, the latest first.
+pub fn earlier(notes: &[Note], index: usize) -> impl Iterator<Item = Earlier> + Clone {
+    notes[..index].iter().rev().map(|&note| Earlier { note, held: false })
+}
+
+/// The onset of a note as far as it is known when one of its attributes is predicted: to the 10 ms that its shift has
+/// paid for; for the shift itself, the onset of the note before.
+pub fn onset_for(attribute: Attribute, notes: &[Note], index: usize) -> SessionTime {
+    let Some(before) = index.checked_sub(1) else { return notes[index].onset };
+    let before = notes[before].onset;
+    if attribute == Attribute::Shift {
+        return before;
+    }
+    let cell = CELL.as_micros();
+    let cells = (notes[index].onset.since(before).as_micros() + cell / 2) / cell;
+    before + SessionDuration::from_micros(cells * cell)
 }
 
 /// `-log2 softmax(logits)[class]`, with the largest logit taken out first so that nothing overflows.
@@ -140,7 +169,6 @@ fn bits_of(logits: &[f32], class: u8) -> f64 {
 mod tests {
     use super::*;
     use crate::note_model::TimeBins;
-    use crate::time::{SessionDuration, SessionTime};
 
     fn pieces() -> Vec<NoteClasses> {
         (0..40).map(|n| NoteClasses([n * 2, 40 + n, n * 3, n % 32])).collect()

@@ -1,14 +1,15 @@
 //! Fits the weights of the memory, by gradient descent on the bits of pieces: `examples/tune_memory.rs` runs it.
 //!
 //! The pieces must be none that the model was trained on, or the model is believed too much, and none that a result is
-//! stated for. The gradient of the bits for the logarithm of a weight is `weight - responsibility`; Adam (Kingma and Ba
-//! 2015) makes steps of it. All is deterministic.
+//! stated for. The gradient of the bits for the logarithm of a weight is `weight - responsibility`; [`Adam`]
+//! makes steps of it. All is deterministic.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::Memory;
 use super::gate::{Gate, HIDDEN, SIGNS, Signs, Situation};
+use crate::fitting::{Adam, shuffle};
 use crate::model::Logits;
 use crate::note_model::{Attribute, NoteClasses};
 
@@ -79,26 +80,25 @@ pub fn bits(gate: &Gate, rows: &[&Row]) -> (f64, f64) {
 }
 
 /// Weights fitted on the rows of one attribute.
+#[expect(clippy::cast_precision_loss, reason = "a batch is small")]
 pub fn fit(rows: &[&Row]) -> Gate {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let opinions = rows.first().map_or(1, |row| row.signs.len());
     let mut gate = beginning(opinions, &mut random);
-    let mut adam = Adam::new(gate.parameters().count());
+    let steps = PASSES * rows.len().div_ceil(BATCH);
+    let mut adam = Adam::new(gate.parameters().count(), steps);
     let mut gradient = gate.clone();
     let mut scratch = Scratch::default();
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    let steps = PASSES * rows.len().div_ceil(BATCH);
     for _ in 0..PASSES {
-        for last in (1..order.len()).rev() {
-            let other = random.next_u64() % (last as u64 + 1);
-            order.swap(last, usize::try_from(other).unwrap_or(last));
-        }
+        shuffle(&mut order, &mut random);
         for batch in order.chunks(BATCH) {
             gradient.parameters().for_each(|slope| *slope = 0.0);
             for &index in batch {
                 add_slopes(&gate, rows[index], &mut scratch, &mut gradient);
             }
-            adam.step(&mut gate, &mut gradient, steps);
+            let slopes = gradient.parameters().map(|slope| *slope / BATCH as f32);
+            adam.step(gate.parameters(), slopes, FIRST_STEP, DECAY);
         }
     }
     gate.parameters().for_each(|weight| *weight = (*weight * 1e3).round() / 1e3);
@@ -151,33 +151,6 @@ impl Gate {
     fn parameters(&mut self) -> impl Iterator<Item = &mut f32> {
         let hidden = self.hidden.iter_mut().flatten();
         hidden.chain(self.opinions.iter_mut().flat_map(|(signs, hidden)| signs.iter_mut().chain(hidden)))
-    }
-}
-
-/// Means of the slopes and of their squares.
-struct Adam {
-    means: Vec<(f32, f32)>,
-    step: usize,
-}
-
-impl Adam {
-    fn new(parameters: usize) -> Self {
-        Self { means: vec![(0.0, 0.0); parameters], step: 0 }
-    }
-
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "step numbers are small")]
-    #[expect(clippy::cast_possible_truncation, reason = "likewise")]
-    fn step(&mut self, gate: &mut Gate, slopes: &mut Gate, of: usize) {
-        self.step += 1;
-        let size = FIRST_STEP * (1.0 - self.step as f32 / of as f32);
-        let power = self.step.min(100_000) as i32;
-        let (first, second) = (1.0 - 0.9f32.powi(power), 1.0 - 0.999f32.powi(power));
-        for ((weight, slope), (mean, square)) in gate.parameters().zip(slopes.parameters()).zip(&mut self.means) {
-            let slope = *slope / BATCH as f32;
-            *mean = 0.9 * *mean + 0.1 * slope;
-            *square = 0.999 * *square + 0.001 * slope * slope;
-            *weight -= size * (*mean / first / ((*square / second).sqrt() + 1e-5) + DECAY * *weight);
-        }
     }
 }
 

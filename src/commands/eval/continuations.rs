@@ -58,12 +58,12 @@ pub(super) fn compare(
     passages: &Passages,
     threads: NonZero<usize>,
 ) -> Result<Comparison, ModelError> {
-    let long: Vec<_> = pieces.iter().filter(|(piece, _)| piece.beginning.len() >= PRIME + LENGTH).collect();
+    let long: Vec<_> = pieces.iter().filter(|(piece, _)| piece.notes.len() >= PRIME + LENGTH).collect();
     let count = drawing.count.min(long.len());
     let chosen: Vec<_> = (0..count).map(|n| (n, *long[n * long.len() / count])).collect();
     let sides = in_parallel(&chosen, threads, |&(number, (piece, style))| {
-        let generated = generate(&mut Lent::from(models), &piece.beginning[..PRIME], style, drawing, number)?;
-        Ok::<_, ModelError>((side(&generated, passages), side(&piece.beginning[..PRIME + LENGTH], passages)))
+        let generated = generate(&mut Lent::from(models), &piece.notes[..PRIME], style, drawing, number)?;
+        Ok::<_, ModelError>((side(&generated, passages), side(&piece.notes[..PRIME + LENGTH], passages)))
     });
     let mut sum = Comparison { passages: count, ..Comparison::default() };
     for pair in sides {

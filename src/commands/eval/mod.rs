@@ -21,7 +21,7 @@ use report::Cost;
 
 use super::flags::EvalFlags;
 use super::{Exit, Failure, print_line};
-use crate::evaluation::{Passages, Tally, class_bits, class_bits_with_memory, figures};
+use crate::evaluation::{Passages, Tally, class_bits, coinciding, figures, remembering};
 use crate::markov::{fingerprint, in_parallel};
 use crate::memory::Memory;
 use crate::model::{Engine, LstmModel, ModelError, ModelFile};
@@ -166,9 +166,10 @@ fn score(
     let costs = in_parallel(&style.pieces, threads, |piece| {
         let logits = Lent::from(models).score(&piece.classes, style.told)?;
         let tally = |bits| Tally::of_piece(&piece.classes, bits, piece.is_flat);
-        let model = tally(class_bits_with_memory(&piece.classes, &logits, Memory::new(strength)));
-        let without_memory = tally(class_bits(&piece.classes, &logits));
-        Ok(Cost { model, without_memory, baselines: None })
+        let alone = tally(class_bits(&piece.classes, &logits));
+        let played = coinciding(&piece.notes, remembering(&piece.classes, &logits, Memory::new(strength)));
+        let model = tally(class_bits(&piece.classes, &played));
+        Ok(Cost { model, alone, baselines: None })
     });
     costs.into_iter().collect()
 }

@@ -11,8 +11,6 @@ use crate::note_model::NoteClasses;
 
 /// Notes of a piece that are scored at most: a model's logits of so many take some 80 MB.
 const MOST_SCORED: usize = 50_000;
-/// Notes kept as they were played, for continuing them.
-const KEPT: usize = 192;
 
 /// A piece that was read.
 pub(super) struct Piece {
@@ -20,8 +18,8 @@ pub(super) struct Piece {
     pub path: PathBuf,
     /// Its notes as classes.
     pub classes: Vec<NoteClasses>,
-    /// Its first notes.
-    pub beginning: Vec<Note>,
+    /// The same as they were played.
+    pub notes: Vec<Note>,
     /// Whether its velocities say nothing.
     pub is_flat: bool,
 }
@@ -38,14 +36,13 @@ pub(super) fn read_classes(files: &[PathBuf], threads: NonZero<usize>) -> Vec<Ve
 
 fn read_up_to(files: &[PathBuf], most: usize, threads: NonZero<usize>) -> Vec<Piece> {
     let read = in_parallel(files, threads, |path| {
-        let notes = read_notes(path).map_err(|error| error.to_string())?;
+        let mut notes = read_notes(path).map_err(|error| error.to_string())?;
         if notes.is_empty() {
             return Err("holds no notes".to_owned());
         }
-        let scored = &notes[..notes.len().min(most)];
-        let cut = notes.len() - scored.len();
-        let beginning = notes[..notes.len().min(KEPT)].to_vec();
-        Ok((Piece { path: path.clone(), classes: encode(scored), beginning, is_flat: is_flat(scored) }, cut))
+        let cut = notes.len().saturating_sub(most);
+        notes.truncate(most);
+        Ok((Piece { path: path.clone(), classes: encode(&notes), is_flat: is_flat(&notes), notes }, cut))
     });
     let mut pieces = Vec::new();
     for (path, result) in files.iter().zip(read) {

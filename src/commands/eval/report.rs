@@ -12,10 +12,10 @@ use crate::note_model::BitsPerNote;
 /// What some pieces cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
-    /// The model as it plays, with its memory of the piece.
+    /// The model as it plays, with its memory of the piece and what falls together.
     pub model: Tally,
-    /// The model alone.
-    pub without_memory: Tally,
+    /// The network alone.
+    pub alone: Tally,
     /// Where there was something to learn from.
     pub baselines: Option<Baseline>,
 }
@@ -24,14 +24,14 @@ impl Cost {
     /// The sum of costs; it has baselines only where all have them.
     pub fn sum<'a>(costs: impl Iterator<Item = &'a Self> + Clone) -> Self {
         let model = costs.clone().map(|cost| cost.model).sum();
-        let without_memory = costs.clone().map(|cost| cost.without_memory).sum();
+        let alone = costs.clone().map(|cost| cost.alone).sum();
         let baselines: Option<Vec<Baseline>> = costs.map(|cost| cost.baselines).collect();
         let add = |all: Vec<Baseline>| Baseline {
             markov: all.iter().map(|one| one.markov).sum(),
             n_gram: all.iter().map(|one| one.n_gram).sum(),
             unigram: all.iter().map(|one| one.unigram).sum(),
         };
-        Self { model, without_memory, baselines: baselines.filter(|all| !all.is_empty()).map(add) }
+        Self { model, alone, baselines: baselines.filter(|all| !all.is_empty()).map(add) }
     }
 }
 
@@ -57,8 +57,8 @@ pub(super) fn json(cost: &Cost) -> Map<String, Value> {
     object.insert("bits_per_note".into(), sum(cost.model));
     object.extend(parts(cost.model.per_note()));
     object.insert("bits_per_note_velocity_of_dynamic".into(), dynamic(&cost.model));
-    object.insert("bits_per_note_without_memory".into(), sum(cost.without_memory));
-    object.insert("without_memory".into(), Value::Object(parts(cost.without_memory.per_note())));
+    object.insert("bits_per_note_alone".into(), sum(cost.alone));
+    object.insert("alone".into(), Value::Object(parts(cost.alone.per_note())));
     object.insert("markov_bits_per_note".into(), markov.map(sum).into());
     object.insert("markov".into(), markov.map(|tally| Value::Object(parts(tally.per_note()))).into());
     object.insert("markov_bits_per_note_velocity_of_dynamic".into(), markov.as_ref().map(dynamic).into());
@@ -83,7 +83,7 @@ pub(super) fn table(styles: &[(String, Cost)], total: &Cost) -> String {
         let mut left = format!("{name:widest$}  {:6} {:8}", cost.model.pieces, cost.model.notes);
         let named = |all: Baseline| [(all.markov, "Markov"), (all.n_gram, "n-gram"), (all.unigram, "unigram")];
         let rivals = cost.baselines.into_iter().flat_map(named);
-        let own = [(cost.model, "model"), (cost.without_memory, "alone")];
+        let own = [(cost.model, "model"), (cost.alone, "alone")];
         for (tally, by) in own.into_iter().chain(rivals) {
             let bits = tally.per_note();
             let dynamic = if tally.dynamic_notes == 0 {
@@ -104,7 +104,7 @@ pub(super) fn table(styles: &[(String, Cost)], total: &Cost) -> String {
         }
     }
     text.push_str("bits: per note, times on the 10 ms grid; every note counts in every part.\n");
-    text.push_str("model: as it plays, with its memory of the piece itself; alone: without.\n");
+    text.push_str("model: as it plays, with its memory of the piece and what falls together; alone: the network.\n");
     text.push_str("n-gram: the Markov model without what it learns from the piece itself as it goes.\n");
     text.push_str("dynamic: velocity over the pieces with three or more velocities alone, and the sum with it.\n");
     text
@@ -141,7 +141,7 @@ mod tests {
         let tally = Tally::of_piece(&[NoteClasses([0, 60, 0, 16]); 10], [bits; 4], false);
         Cost {
             model: tally,
-            without_memory: tally,
+            alone: tally,
             baselines: has_baselines.then_some(Baseline { markov: tally, n_gram: tally, unigram: tally }),
         }
     }
