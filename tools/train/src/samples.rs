@@ -60,20 +60,34 @@ fn choose(dataset: &Dataset) -> Vec<&Piece> {
 
 fn continue_piece(mut model: LstmModel, piece: &Piece, dataset: &Dataset, seed: u64) -> Result<Sample, TrainError> {
     let prime = &piece.notes[..GIVEN.min(piece.notes.len() / 2)];
-    let mut continuation =
-        Continuation::new(&mut model, usize::from(piece.style), Sampler::new(Sampling::default(), seed))?;
-    prime.iter().for_each(|&note| continuation.insert(note, Voice::Human));
-    // From the last onset on: the model says when the next note falls, as it does when a player rests.
-    let mut from = prime.last().map_or(SessionTime::ZERO, |note| note.onset);
-    let mut answer = Vec::with_capacity(CONTINUED);
-    for _ in 0..CONTINUED {
-        let note = continuation.next_note(&mut model, Window { from, to: from + LONGEST_REST })?;
-        from = note.onset;
-        answer.push(note);
-    }
+    let answer = go_on(&mut model, prime, usize::from(piece.style), CONTINUED, seed)?;
     let name = piece.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let style = dataset.styles[usize::from(piece.style)].clone();
     Ok(Sample { name, style, prime: prime.to_vec(), answer })
+}
+
+/// `count` notes that follow `prime` in a style of the model's, as the instrument draws them by default.
+///
+/// # Errors
+/// When the engine fails.
+pub fn go_on(
+    model: &mut LstmModel,
+    prime: &[Note],
+    style: usize,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<Note>, TrainError> {
+    let mut continuation = Continuation::new(model, style, Sampler::new(Sampling::default(), seed))?;
+    prime.iter().for_each(|&note| continuation.insert(note, Voice::Human));
+    // From the last onset on: the model says when the next note falls, as it does when a player rests.
+    let mut from = prime.last().map_or(SessionTime::ZERO, |note| note.onset);
+    let mut answer = Vec::with_capacity(count);
+    for _ in 0..count {
+        let note = continuation.next_note(model, Window { from, to: from + LONGEST_REST })?;
+        from = note.onset;
+        answer.push(note);
+    }
+    Ok(answer)
 }
 
 impl Sample {
