@@ -33,8 +33,8 @@ use crate::midi::TimedMessage;
 use crate::model::{ModelError, NoteModel};
 use crate::playback::{self, Deck};
 use crate::ports::{
-    self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, OpenPorts, PortError, Release, Routing,
-    Silence, Sound, SoundSettings, Speaker, Surroundings, Wiring,
+    self, Attachments, Backend, Cables, Cue, FilePlayer, InputSink, Keeper, NameLock, OpenPorts, PortError, PortName,
+    Release, Routing, Silence, Sound, SoundSettings, Speaker, Surroundings, Wiring,
 };
 use crate::recorder::{RecordError, Recorder, Sources, Splits};
 use crate::session_file::Header;
@@ -70,6 +70,8 @@ const WATCHED: usize = 8192;
 pub struct LiveSettings {
     /// Which MIDI system.
     pub backend: Backend,
+    /// What our ports are called after.
+    pub name: PortName,
     /// Named ports to attach to.
     pub attachments: Attachments,
     /// MIDI messages that are no music, in layers: the first one that knows a message decides.
@@ -144,6 +146,8 @@ pub struct LiveSession {
     sound: Option<Sound>,
     release: Release,
     silence: Silence,
+    /// Given back when all ports are closed.
+    name_lock: Option<NameLock>,
     recorder: Option<Recorder>,
 }
 
@@ -190,21 +194,34 @@ impl LiveSession {
         let input = InputSink::new(to_conductor.clone(), controls.claims(), Arc::clone(&status))
             .keeping_sysex(from_ports)
             .routed(Arc::clone(&routing));
-        let OpenPorts { system, timing, lead, listening, sending, player, keeper, inputs, output, release, silence } =
-            ports::open(
-                settings.backend,
-                &settings.attachments,
-                Wiring {
-                    clock,
-                    input: input.clone(),
-                    controls: controls.claims(),
-                    record: from_player,
-                    routing: Arc::clone(&routing),
-                    status: Arc::clone(&status),
-                    watchers: tell_watchers.clone(),
-                    speaker,
-                },
-            )?;
+        let OpenPorts {
+            system,
+            timing,
+            lead,
+            listening,
+            sending,
+            player,
+            keeper,
+            inputs,
+            output,
+            release,
+            silence,
+            name_lock,
+        } = ports::open(
+            settings.backend,
+            &settings.attachments,
+            Wiring {
+                name: settings.name,
+                clock,
+                input: input.clone(),
+                controls: controls.claims(),
+                record: from_player,
+                routing: Arc::clone(&routing),
+                status: Arc::clone(&status),
+                watchers: tell_watchers.clone(),
+                speaker,
+            },
+        )?;
         // After the ports, so that a wrong port name neither moves an earlier take nor leaves an empty one.
         let mut ensemble = ensemble.leading_by(lead);
         let mut calls = None;
@@ -269,6 +286,7 @@ impl LiveSession {
             sound,
             release,
             silence,
+            name_lock,
             recorder: Some(recorder),
         })
     }
@@ -299,6 +317,11 @@ impl LiveSession {
     /// The ports, and a way to attach and detach while it plays.
     pub fn cables(&self) -> Cables {
         self.cables.clone()
+    }
+
+    /// What keeps others from the name of our ports; `None` where we have none.
+    pub fn name_lock(&self) -> Option<&NameLock> {
+        self.name_lock.as_ref()
     }
 
     /// The session's time now.

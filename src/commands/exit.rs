@@ -32,13 +32,15 @@ pub enum Exit {
     Sound = 11,
     /// `antiphon doctor` found something wrong.
     Unfit = 12,
+    /// Another program has the name of our ports.
+    NameTaken = 13,
     /// A second signal to end, or an end in order that took too long: what sounded was released and the take closed,
     /// nothing else was waited for. What shells give for a program that Ctrl-C has ended.
     AtOnce = 130,
 }
 
 /// What each code means, for `antiphon --help`: the one place where they are listed for people.
-const MEANINGS: [(Exit, &str); 14] = [
+const MEANINGS: [(Exit, &str); 15] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong flags or configuration"),
@@ -52,6 +54,7 @@ const MEANINGS: [(Exit, &str); 14] = [
     (Exit::Panicked, "something in the program broke; what sounded was released and the take closed"),
     (Exit::Sound, "sound: SoundFont, WAV file or device"),
     (Exit::Unfit, "doctor: something is wrong here"),
+    (Exit::NameTaken, "another Antiphon runs under this name (--name)"),
     (Exit::AtOnce, "ended at once by a second signal"),
 ];
 
@@ -77,7 +80,7 @@ mod tests {
             match exit {
                 Exit::Done | Exit::Failed | Exit::Usage | Exit::Model | Exit::Engine | Exit::Port => {}
                 Exit::Record | Exit::MidiFile | Exit::Session | Exit::Differs | Exit::Panicked => {}
-                Exit::Sound | Exit::Unfit | Exit::AtOnce => {}
+                Exit::Sound | Exit::Unfit | Exit::NameTaken | Exit::AtOnce => {}
             }
         }
         assert!(codes().contains("130  ended at once"), "{}", codes());

@@ -17,7 +17,7 @@ use super::take_flags::TakeFlags;
 use crate::config::{Source, Sourced};
 use crate::control::{Assignment, Control};
 use crate::model::EngineChoice;
-use crate::ports::{Backend, Destination, Offset};
+use crate::ports::{Backend, Destination, Offset, PortName};
 
 /// An instrument that answers: it goes on where you stop playing, in time and in your manner.
 #[derive(Debug, Parser)]
@@ -183,6 +183,10 @@ pub(super) struct JamFlags {
     /// MIDI system
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
+
+    /// Name under which other programs see us: the ports are `NAME In` and `NAME Out`. Two that run at once need two names
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub name: PortName,
 
     /// Attach to this port, which sends to us: its name or a part of it; may be given several times. A port that is not
     /// there yet, or goes, is waited for
@@ -507,6 +511,8 @@ mod tests {
             &["jam", "--split-silence", "0"],
             &["jam", "--split-every", "20000"],
             &["jam", "--split-every", "5", "--virtual-time"],
+            &["jam", "--name", "left:hand"],
+            &["jam", "--name", ""],
             &["jam", "--offset-ms", "-900"],
             &["jam", "--connect-to", "FLUID@-900ms"],
             &["jam", "--osc", "everywhere"],

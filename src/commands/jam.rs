@@ -34,7 +34,7 @@ use crate::control::{Control, Controllers, Lesson, MapChange};
 use crate::ensemble::Ensemble;
 use crate::fault;
 use crate::figures::Report;
-use crate::ports::{Attachments, Backend, Direction};
+use crate::ports::{Attachments, Backend, Direction, NameLock};
 use crate::session::{LiveSession, LiveSettings};
 use crate::settings::{Mode, Settings};
 use crate::sight::Sight;
@@ -119,6 +119,7 @@ impl Jam<'_> {
         let (flags, log) = (self.flags, self.log);
         let mut live = LiveSettings {
             backend: flags.backend.resolved(),
+            name: flags.name.clone(),
             attachments: Attachments {
                 from: flags.connect_from.clone(),
                 to: flags.connect_to.clone(),
@@ -157,7 +158,7 @@ impl Jam<'_> {
         self.signals.a_session_plays(session.way_out());
         take_lines(log, session.controller());
         let osc = osc.map(|settings| open_osc(log, &settings, &session)).transpose()?;
-        let _page = flags.http.open(
+        let page = flags.http.open(
             log,
             Desk {
                 clock,
@@ -173,6 +174,9 @@ impl Jam<'_> {
                 },
             },
         )?;
+        if let (Some(page), Some(lock)) = (&page, session.name_lock()) {
+            lock.tell_page(&format!("http://{}", page.address));
+        }
         self.announce(&session, input.is_some());
 
         let mut until = flags.seconds.map(|seconds| session.now() + SessionDuration::from_seconds(seconds));
@@ -321,6 +325,9 @@ impl Jam<'_> {
             log.warning(format_args!(
                 "{cable} is not there yet; it is waited for (`antiphon ports` lists what there is)"
             ));
+        }
+        if let Some(why) = session.name_lock().and_then(NameLock::unguarded) {
+            log.warning(format_args!("nobody is kept from running another {:?} ({why})", self.flags.name.client()));
         }
         tell_moved_aside(log, session.moved_aside.as_deref());
         log.info(format_args!("recording to: {}", self.flags.playing.out.display()));

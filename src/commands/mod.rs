@@ -83,11 +83,17 @@ macro_rules! exits {
 exits! {
     ModelFileError => Exit::Model,
     EngineError => Exit::Engine,
-    PortError => Exit::Port,
     RecordError => Exit::Record,
     SessionFileError => Exit::Session,
     ConfigError => Exit::Usage,
     std::io::Error => Exit::Failed,
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        let exit = if matches!(error, PortError::NameTaken { .. }) { Exit::NameTaken } else { Exit::Port };
+        Self::new(exit, error)
+    }
 }
 
 impl From<ModelError> for Failure {

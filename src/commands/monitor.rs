@@ -16,6 +16,7 @@ use terminal::Borrowed;
 use super::flags::ConfigFlags;
 use super::{Exit, Failure};
 use crate::monitor::{Address, Hands, Link, Look, Outcome, Scene, Unanswered, Wish, Word, as_json, as_text, draw};
+use crate::ports::{self, PortName};
 use crate::surface::http::Token;
 
 /// How long it waits for a key before it draws again: 20 pictures a second are enough for a roll of cells.
@@ -36,6 +37,10 @@ pub(super) struct MonitorFlags {
     #[arg(id = "http", value_name = "ADDRESS", env = "ANTIPHON_HTTP", hide_env = true)]
     pub address: Option<Address>,
 
+    /// The Antiphon of this machine whose ports are called after NAME (`jam --name`), wherever its page is
+    #[arg(id = "of-name", long = "name", value_name = "NAME")]
+    pub name: Option<PortName>,
+
     /// What opens an Antiphon on another machine, as it prints it
     #[arg(long, value_name = "SECRET", value_parser = Token::parse, env = "ANTIPHON_TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
@@ -55,6 +60,7 @@ pub(super) struct MonitorFlags {
 const EXAMPLES: &str = "\
 Examples:
   antiphon monitor                                the Antiphon of this machine
+  antiphon monitor --name Left                    the one that was started with --name Left
   antiphon monitor studio.local --token SECRET    one of another machine
   antiphon monitor --once                         how things stand, as text
   antiphon monitor --json | jq .event             what happens, for scripts
@@ -63,7 +69,11 @@ Keys: h hand over, t take back, p panic, m mode, arrows change settings, ? all o
 ";
 
 pub(super) fn run(flags: &MonitorFlags) -> Result<(), Failure> {
-    let address = flags.address.clone().unwrap_or_default().or_token(flags.token.clone());
+    let address = match &flags.name {
+        Some(name) => named(name)?,
+        None => flags.address.clone().unwrap_or_default(),
+    };
+    let address = address.or_token(flags.token.clone());
     match (flags.once, flags.json) {
         (true, true) => once(as_json(&address).map(|value| format!("{value}\n"))),
         (true, false) => once(as_text(&address)),
@@ -74,6 +84,21 @@ pub(super) fn run(flags: &MonitorFlags) -> Result<(), Failure> {
         )),
         (false, false) => watch(&address),
     }
+}
+
+/// Where the page of the Antiphon of that name is.
+fn named(name: &PortName) -> Result<Address, Failure> {
+    let here = ports::holders(name);
+    let pages: Vec<String> = here.iter().filter_map(|holder| holder.page.clone()).collect();
+    let why = match (&pages[..], here.is_empty()) {
+        ([page], _) => return page.parse().map_err(|why: String| Failure::new(Exit::Failed, why)),
+        ([], true) => {
+            "no Antiphon of this name runs here for this user; its address (behind `page:`) finds one".to_owned()
+        }
+        ([], false) => "the Antiphon of this name serves no page (--no-http), or not yet".to_owned(),
+        (several, _) => format!("on more than one MIDI system; name one of the pages instead: {}", several.join(", ")),
+    };
+    Err(Failure::new(Exit::Failed, format!("--name {name}: {why}")))
 }
 
 fn once(text: Result<String, Unanswered>) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use super::flags::PortsFlags;
 use super::{Failure, print_line};
-use crate::ports::{CLIENT_NAME, INPUT_NAME, OUTPUT_NAME, list};
+use crate::ports::{PortName, list};
 
 #[expect(clippy::unnecessary_wraps, reason = "every command returns the same")]
 pub(super) fn run(flags: PortsFlags) -> Result<(), Failure> {
@@ -25,7 +25,12 @@ pub(super) fn run(flags: PortsFlags) -> Result<(), Failure> {
             }
         }
     }
-    print_line(format_args!("`antiphon jam` adds `{INPUT_NAME}` and `{OUTPUT_NAME}` of the client `{CLIENT_NAME}`."));
+    let name = PortName::default();
+    print_line(format_args!(
+        "`antiphon jam` adds `{}` and `{}` of the client `{name}`, or of another --name.",
+        name.input(),
+        name.output()
+    ));
     Ok(())
 }
 

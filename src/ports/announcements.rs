@@ -1,7 +1,11 @@
 //! What the ALSA sequencer announces: ports that go. midir does not tell, and its input is silent then without an error.
 
+use std::ffi::CString;
+
 use alsa::seq::{Addr, EventType, PortCap, PortInfo, PortSubscribe, PortType};
 use alsa::{Direction, Seq};
+
+use super::PortName;
 
 /// Ports that have gone, by their numbers.
 pub(super) struct Announcements {
@@ -27,9 +31,9 @@ impl Gone {
 
 impl Announcements {
     /// Listens from now on; `None` where the sequencer does not let us.
-    pub fn listen() -> Option<Self> {
+    pub fn listen(name: &PortName) -> Option<Self> {
         let seq = Seq::open(None, Some(Direction::Capture), true).ok()?;
-        seq.set_client_name(c"Antiphon").ok()?;
+        seq.set_client_name(&CString::new(name.client()).ok()?).ok()?;
         let mut port = PortInfo::empty().ok()?;
         // For ourselves only: without SUBS_WRITE nobody else can send here, and nobody sees it.
         port.set_capability(PortCap::WRITE | PortCap::NO_EXPORT);

@@ -10,6 +10,8 @@ mod held;
 mod input;
 #[cfg(feature = "jack")]
 mod jack;
+mod name;
+mod name_lock;
 mod offset;
 mod player_thread;
 mod realtime;
@@ -32,6 +34,9 @@ use thiserror::Error;
 pub use cables::{Cable, CableState, Cables, Direction, Keeper, Ports};
 pub use file::FilePlayer;
 pub use input::{Cue, InputSink};
+pub use name::PortName;
+use name_lock::System;
+pub use name_lock::{Holder, NameLock, holders};
 pub use offset::{Destination, Offset};
 pub use player_thread::{Change, Order, PlayerThread};
 pub(crate) use realtime::{raise_conductor, timing};
@@ -47,12 +52,8 @@ use crate::status::Status;
 use crate::take::Happening;
 use crate::time::{Clock, SessionDuration};
 
-/// The name under which other programs see us.
-pub const CLIENT_NAME: &str = "Antiphon";
-/// The virtual port that listens.
-pub const INPUT_NAME: &str = "Antiphon In";
-/// The virtual port that answers.
-pub const OUTPUT_NAME: &str = "Antiphon Out";
+/// The name of clients that only look what there is.
+const LOOKING: &str = "antiphon-looks";
 
 /// Which MIDI system to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -99,6 +100,19 @@ pub enum PortError {
         wanted: String,
         /// The ports that match.
         matching: Vec<String>,
+    },
+    /// Somebody has the name already.
+    #[error(
+        "{holder} is called {:?} on {system} already; end it, or give this one another name: --name other",
+        .name.client()
+    )]
+    NameTaken {
+        /// Who.
+        holder: String,
+        /// The name.
+        name: PortName,
+        /// The system's name.
+        system: &'static str,
     },
     /// A port refused.
     #[error("{system} refused the port {port:?}: {why}")]
@@ -163,6 +177,8 @@ impl Attachments {
 
 /// What every backend is given.
 pub struct Wiring {
+    /// What our ports are called after.
+    pub name: PortName,
     /// The session's clock.
     pub clock: Clock,
     /// Where human messages go.
@@ -187,6 +203,7 @@ impl Wiring {
     fn in_a_test(record: Sender<Happening>, status: Arc<Status>) -> Self {
         let (to_conductor, _) = crossbeam_channel::bounded(16);
         Self {
+            name: PortName::default(),
             clock: Clock::new(),
             input: InputSink::new(to_conductor, Arc::default(), Arc::clone(&status)),
             controls: Arc::default(),
@@ -223,6 +240,8 @@ pub struct OpenPorts {
     pub release: Release,
     /// Calls for silence from any thread, whatever the others do.
     pub silence: Silence,
+    /// Keeps others from the name; `None` where there are no ports of ours.
+    pub name_lock: Option<NameLock>,
 }
 
 /// Releases what sounds and plays nothing any more; waits no longer than that. False when not all of it has left by then.
@@ -256,14 +275,22 @@ impl PlayerLink {
 /// required.
 ///
 /// # Errors
-/// When the system asked for is not there, a name is ambiguous, or a port that is required is missing.
+/// When the system asked for is not there, our name is taken, a name is ambiguous, or a port that is required is missing.
 pub fn open(backend: Backend, attachments: &Attachments, wiring: Wiring) -> Result<OpenPorts, PortError> {
-    match backend.resolved() {
+    let backend = backend.resolved();
+    let system = System::of(backend, if backend == Backend::Jack { JACK } else { system::NAME });
+    // First, so that nobody sees two of the same name, not even for a moment.
+    let name_lock = system.map(|system| NameLock::take(&wiring.name, &system)).transpose()?;
+    let opened = match backend {
         Backend::System => system::open(attachments, wiring),
         Backend::Jack => open_jack(attachments, wiring),
         Backend::None | Backend::Auto => none(attachments, wiring),
-    }
+    };
+    Ok(OpenPorts { name_lock, ..opened? })
 }
+
+/// JACK's name, whether it is built in or not.
+const JACK: &str = "JACK";
 
 impl Backend {
     /// What `Auto` comes to on this machine at this moment: never `Auto`.
@@ -296,6 +323,7 @@ fn none(attachments: &Attachments, mut wiring: Wiring) -> Result<OpenPorts, Port
         inputs: Vec::new(),
         release: thread.release(),
         silence: thread.silence(&wiring.routing),
+        name_lock: None,
         output: Box::new(thread),
     })
 }
@@ -339,7 +367,7 @@ fn jack_runs() -> bool {
 
 #[cfg(not(feature = "jack"))]
 fn open_jack(_: &Attachments, _: Wiring) -> Result<OpenPorts, PortError> {
-    Err(PortError::Unavailable { system: "JACK", why: NO_JACK.into() })
+    Err(PortError::Unavailable { system: JACK, why: NO_JACK.into() })
 }
 
 #[cfg(not(feature = "jack"))]
@@ -364,9 +392,9 @@ pub fn list() -> Vec<SystemPorts> {
         }),
     }];
     #[cfg(feature = "jack")]
-    systems.push(SystemPorts { system: jack::NAME, ports: jack::list() });
+    systems.push(SystemPorts { system: JACK, ports: jack::list() });
     #[cfg(not(feature = "jack"))]
-    systems.push(SystemPorts { system: "JACK", ports: Err(NO_JACK.into()) });
+    systems.push(SystemPorts { system: JACK, ports: Err(NO_JACK.into()) });
     systems
 }
 

@@ -13,12 +13,13 @@ use midir::{Ignore, MidiIO, MidiInput, MidiInputConnection, MidiOutput as MidirO
 use super::announcements::Announcements;
 use super::cables::{Board, CableId, Door, Found, stable_name};
 use super::held::Held;
+use super::name_lock::patiently;
 use super::player_thread::{Change, PlayerThread, Scrap, Started};
 use super::stamps::Stamps;
 use super::wire::{MidiOutput, Wire};
 use super::{
-    Attachments, CLIENT_NAME, Destination, Direction, INPUT_NAME, InputSink, Keeper, OUTPUT_NAME, Offset, OpenPorts,
-    Order, PlayerLink, PortError, Wiring,
+    Attachments, Destination, Direction, InputSink, Keeper, LOOKING, Offset, OpenPorts, Order, PlayerLink, PortError,
+    PortName, Wiring,
 };
 use crate::conductor::LEAD;
 use crate::midi::ShortMessage;
@@ -44,29 +45,31 @@ impl MidiOutput for MidiOutputConnection {
 
 /// Whether the system is there at all.
 pub(super) fn probe() -> Result<(), PortError> {
-    input_client().map(drop)
+    input_client(LOOKING).map(drop)
 }
 
 /// Names of the ports that can send to us, and of those that we can send to.
 pub(super) fn list() -> Result<[Vec<String>; 2], PortError> {
-    let (input, output) = (input_client()?, output_client()?);
+    let (input, output) = (input_client(LOOKING)?, output_client(LOOKING)?);
     Ok([names(&input).1, names(&output).1])
 }
 
 /// Opens the virtual ports and attaches to the named ones.
 pub(super) fn open(attachments: &Attachments, mut wiring: Wiring) -> Result<OpenPorts, PortError> {
+    patiently(|| is_free(&wiring.name))?;
     let earliest = attachments.earliest();
-    let output = virtual_output()?.map(|output| (Box::new(output) as Box<dyn MidiOutput>, attachments.offset));
-    let sending = output.as_ref().map(|_| OUTPUT_NAME.to_owned());
+    let output =
+        virtual_output(&wiring.name)?.map(|output| (Box::new(output) as Box<dyn MidiOutput>, attachments.offset));
+    let sending = output.as_ref().map(|_| wiring.name.output());
     let Started { orders, thread, timing, scrap } = PlayerThread::start(output, earliest, &mut wiring)?;
-    let Wiring { clock, input, routing, status, watchers, .. } = wiring;
+    let Wiring { name, clock, input, routing, status, watchers, .. } = wiring;
     let silence = thread.silence(&routing);
     let input = input.telling(orders.clone(), routing);
     let mut inputs: Vec<Box<dyn Send>> = Vec::new();
     let mut listening = None;
-    if let Some(connection) = virtual_input(Listening::new(clock, input.clone()))? {
+    if let Some(connection) = virtual_input(&name, Listening::new(clock, input.clone()))? {
         inputs.push(connection);
-        listening = Some(INPUT_NAME.to_owned());
+        listening = Some(name.input());
     }
     let board = MidirBoard {
         clock,
@@ -78,7 +81,8 @@ pub(super) fn open(attachments: &Attachments, mut wiring: Wiring) -> Result<Open
         plugged: BTreeMap::new(),
         turnover: 0,
         #[cfg(target_os = "linux")]
-        announcements: Announcements::listen(),
+        announcements: Announcements::listen(&name),
+        name,
     };
     let shown = (clock, status, watchers);
     let keeper = Keeper::start(Door::new(), Box::new(board), attachments.wanted(), attachments.required, shown)?;
@@ -93,12 +97,28 @@ pub(super) fn open(attachments: &Attachments, mut wiring: Wiring) -> Result<Open
         inputs,
         release: thread.release(),
         silence,
+        name_lock: None,
         output: Box::new(thread),
     })
 }
 
+/// Whether no other program has ports of that name. Another Antiphon may belong to somebody else, whose lock is not seen.
+fn is_free(name: &PortName) -> Result<(), PortError> {
+    let [_, ports] = list()?;
+    let (alone, whole) = (name.input(), format!("{}:{}", name.client(), name.input()));
+    let is_ours = |port: &String| *port == alone || port.strip_prefix(&whole).is_some_and(|rest| rest.starts_with(' '));
+    match ports.into_iter().find(is_ours) {
+        None => Ok(()),
+        Some(port) => {
+            let holder = format!("another program (port {port:?})");
+            Err(PortError::NameTaken { holder, name: name.clone(), system: NAME })
+        }
+    }
+}
+
 /// What is attached, by the operating system's own MIDI.
 struct MidirBoard {
+    name: PortName,
     clock: Clock,
     input: InputSink,
     orders: Sender<Order>,
@@ -155,7 +175,7 @@ impl Board for MidirBoard {
         self.hear_announcements();
         let [from, to] = list().ok()?;
         let found = |names: Vec<String>| {
-            let others = names.into_iter().filter(|name| !is_own(name));
+            let others = names.into_iter().filter(|name| !is_own(&self.name, name));
             others.map(|name| Found { stable: stable_name(&name), name }).collect()
         };
         Some([found(from), found(to)])
@@ -177,21 +197,22 @@ impl Board for MidirBoard {
     fn plug(&mut self, id: CableId, direction: Direction, port: &Found, offset: Offset) -> Result<(), PortError> {
         match direction {
             Direction::From => {
-                let client = input_client()?;
+                let client = input_client(self.name.client())?;
                 let (ports, there) = names(&client);
                 let place = there.iter().position(|name| *name == port.name).ok_or_else(|| vanished(port))?;
                 let listening = Listening::new(self.clock, self.input.clone());
                 let connection = client
-                    .connect(&ports[place], INPUT_NAME, Listening::hear, listening)
+                    .connect(&ports[place], &self.name.input(), Listening::hear, listening)
                     .map_err(|error| refused(&port.name, error.kind()))?;
                 self.sources.insert(id, connection);
             }
             Direction::To => {
-                let client = output_client()?;
+                let client = output_client(self.name.client())?;
                 let (ports, there) = names(&client);
                 let place = there.iter().position(|name| *name == port.name).ok_or_else(|| vanished(port))?;
-                let connection =
-                    client.connect(&ports[place], OUTPUT_NAME).map_err(|error| refused(&port.name, error.kind()))?;
+                let connection = client
+                    .connect(&ports[place], &self.name.output())
+                    .map_err(|error| refused(&port.name, error.kind()))?;
                 self.tell_player(Change::plug(Wire::new(Some(id), Box::new(connection), offset, self.earliest)));
             }
         }
@@ -219,8 +240,8 @@ impl Board for MidirBoard {
 }
 
 /// Whether a port is one of ours: on ALSA, of a client of our name.
-fn is_own(name: &str) -> bool {
-    name.split_once(':').is_some_and(|(client, _)| client == CLIENT_NAME)
+fn is_own(own: &PortName, port: &str) -> bool {
+    port.split_once(':').is_some_and(|(client, _)| client == own.client())
 }
 
 fn vanished(port: &Found) -> PortError {
@@ -261,30 +282,31 @@ impl Listening {
 }
 
 #[cfg(unix)]
-fn virtual_input(listening: Listening) -> Result<Option<Box<dyn Send>>, PortError> {
+fn virtual_input(name: &PortName, listening: Listening) -> Result<Option<Box<dyn Send>>, PortError> {
     use midir::os::unix::VirtualInput as _;
-    let connection = input_client()?
-        .create_virtual(INPUT_NAME, Listening::hear, listening)
-        .map_err(|error| refused(INPUT_NAME, error.kind()))?;
+    let connection = input_client(name.client())?
+        .create_virtual(&name.input(), Listening::hear, listening)
+        .map_err(|error| refused(&name.input(), error.kind()))?;
     Ok(Some(Box::new(connection)))
 }
 
 #[cfg(unix)]
-fn virtual_output() -> Result<Option<MidiOutputConnection>, PortError> {
+fn virtual_output(name: &PortName) -> Result<Option<MidiOutputConnection>, PortError> {
     use midir::os::unix::VirtualOutput as _;
-    let connection =
-        output_client()?.create_virtual(OUTPUT_NAME).map_err(|error| refused(OUTPUT_NAME, error.kind()))?;
+    let connection = output_client(name.client())?
+        .create_virtual(&name.output())
+        .map_err(|error| refused(&name.output(), error.kind()))?;
     Ok(Some(connection))
 }
 
 /// Windows has no virtual ports: a loopback port must be named instead.
 #[cfg(not(unix))]
-fn virtual_input(_: Listening) -> Result<Option<Box<dyn Send>>, PortError> {
+fn virtual_input(_: &PortName, _: Listening) -> Result<Option<Box<dyn Send>>, PortError> {
     Ok(None)
 }
 
 #[cfg(not(unix))]
-fn virtual_output() -> Result<Option<MidiOutputConnection>, PortError> {
+fn virtual_output(_: &PortName) -> Result<Option<MidiOutputConnection>, PortError> {
     Ok(None)
 }
 
@@ -311,16 +333,16 @@ fn reachable() -> Result<(), PortError> {
 /// the notes that other devices play meanwhile, and those after one that never ends: the music is worth more.
 const IGNORED: Ignore = if cfg!(target_os = "linux") { Ignore::SysexAndActiveSense } else { Ignore::ActiveSense };
 
-fn input_client() -> Result<MidiInput, PortError> {
+fn input_client(name: &str) -> Result<MidiInput, PortError> {
     reachable()?;
-    let mut input = MidiInput::new(CLIENT_NAME).map_err(|error| unavailable(&error))?;
+    let mut input = MidiInput::new(name).map_err(|error| unavailable(&error))?;
     input.ignore(IGNORED);
     Ok(input)
 }
 
-fn output_client() -> Result<MidirOutput, PortError> {
+fn output_client(name: &str) -> Result<MidirOutput, PortError> {
     reachable()?;
-    MidirOutput::new(CLIENT_NAME).map_err(|error| unavailable(&error))
+    MidirOutput::new(name).map_err(|error| unavailable(&error))
 }
 
 fn names<Io: MidiIO>(client: &Io) -> (Vec<Io::Port>, Vec<String>) {

@@ -72,6 +72,7 @@ fn solo(take: PathBuf, stuck: &Stuck) -> LiveSession {
     let ensemble = Ensemble::new(model, Opening { settings, channel: 0, seed: 1 }).expect("the toy always starts");
     let live = LiveSettings {
         backend: Backend::None,
+        name: PortName::default(),
         attachments: Attachments::default(),
         controls: Vec::new(),
         take,

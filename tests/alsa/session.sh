@@ -133,8 +133,19 @@ awk -F' *, *' '
 session="straight into the port, SIGINT"
 recorder=
 begin 11
+status=0
+"$antiphon" jam --backend alsa --engine embedded --model "$model" --out second.mid </dev/null >second.log 2>&1 || status=$?
+[ $status = 13 ] || fail "a second one of the same name ended with status $status: $(cat second.log)"
+grep -q "process $daemon is called" second.log || fail "it does not say who has the name: $(cat second.log)"
 aplaymidi -p "$input" -d 0 phrase.mid
 wait_for 180 "$notes_wanted notes of an answer" answer_sounds
+"$antiphon" jam --backend alsa --engine embedded --model "$model" --name Left --out left.mid --http 0 </dev/null \
+    >left.log 2>&1 &
+left=$!
+running+=("$left")
+wait_for 180 "another one of another name" grep -q '^listening to: Left In' left.log
+kill -TERM "$left"
+wait "$left" || fail "the one of another name ended with status $?"
 end INT
 judge
 

@@ -5,6 +5,7 @@ mod cables;
 #[path = "../daemon/mod.rs"]
 mod daemon;
 mod loops;
+mod names;
 #[path = "../jack/on_server.rs"]
 mod on_server;
 mod panic;

@@ -30,7 +30,7 @@ use antiphon::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile,
 use antiphon::note::Note;
 use antiphon::playback::Tape;
 use antiphon::player::{Manners, PlannedNote, Player, PlayerCommand, Yielding};
-use antiphon::ports::{Attachments, Backend, InputSink};
+use antiphon::ports::{Attachments, Backend, InputSink, PortName};
 use antiphon::recorder::Splits;
 use antiphon::session::{LiveSession, LiveSettings};
 use antiphon::session_file::Header;
@@ -204,6 +204,7 @@ fn session(backend: Backend, take: PathBuf) -> LiveSession {
     let ensemble = Ensemble::new(model, opening).expect("the model starts");
     let settings = LiveSettings {
         backend,
+        name: PortName::default(),
         attachments: Attachments::default(),
         controls: Vec::new(),
         take,

@@ -9,7 +9,7 @@ use super::Finding;
 use crate::commands::configured::Arguments;
 use crate::commands::flags::JamFlags;
 use crate::commands::model::{load, note_times};
-use crate::ports::{self, Backend, SystemPorts};
+use crate::ports::{self, Backend, PortName, SystemPorts};
 
 /// A note that takes longer than this at the 99th percentile eats into the 250 ms that a plan has.
 const SLOW_NOTE_MS: u128 = 50;
@@ -34,6 +34,7 @@ pub(super) fn look(jam: &Arguments) -> Vec<Finding> {
     let slips = config.slips.iter();
     findings.extend(slips.map(|slip| Finding::warning("configuration", slip, "unset or rename the variable")));
     findings.extend(midi(flags.backend));
+    findings.push(name(&flags.name));
     findings.extend(named_ports(&flags));
     findings.extend(model(&flags));
     findings.extend(disk(&flags.playing.out));
@@ -72,6 +73,17 @@ fn mend_midi(system: &str) -> &'static str {
         }
         _ => "see README.md",
     }
+}
+
+/// Whether another Antiphon has the name.
+fn name(name: &PortName) -> Finding {
+    let there = ports::holders(name);
+    let Some(holder) = there.first() else {
+        return Finding::ok("name", format!("the ports are called after {:?}; no other Antiphon is", name.client()));
+    };
+    let process = holder.process.map_or("another process".to_owned(), |process| format!("process {process}"));
+    let says = format!("{process} plays as {:?}; a second one needs another name", name.client());
+    Finding::warning("name", says, "`antiphon jam --name other`, with an --out of its own; or end the first")
 }
 
 /// Ports that are named but not there.

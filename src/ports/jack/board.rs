@@ -12,7 +12,7 @@ use super::process::{Active, Foyer, Notifications, Process, Signals};
 use super::{NAME, client, others, refused};
 use crate::conductor::LEAD;
 use crate::ports::cables::{Bell, Board, CableId, Found};
-use crate::ports::{CLIENT_NAME, Destination, Direction, INPUT_NAME, InputSink, OUTPUT_NAME, Offset, PortError};
+use crate::ports::{Destination, Direction, InputSink, Offset, PortError, PortName};
 use crate::time::{Clock, SessionDuration};
 
 /// How long a period that is being played when the server goes may take.
@@ -42,6 +42,7 @@ impl Seat {
 
 /// See above.
 pub(super) struct JackBoard {
+    name: PortName,
     clock: Clock,
     /// Where the conductor is told how far ahead it has to plan.
     input: InputSink,
@@ -67,6 +68,7 @@ pub(super) struct JackBoard {
 impl JackBoard {
     /// A board without a client. [`JackBoard::connect`] makes one.
     pub fn new(
+        name: PortName,
         (clock, input, latency): (Clock, InputSink, Offset),
         bell: Bell,
         signals: Arc<Signals>,
@@ -84,7 +86,8 @@ impl JackBoard {
             performance: Some(Box::new(performance)),
             server: NAME.to_owned(),
             lead: SessionDuration::ZERO,
-            own: [INPUT_NAME, OUTPUT_NAME].map(|port| format!("{CLIENT_NAME}:{port}")),
+            own: [name.input(), name.output()].map(|port| format!("{}:{port}", name.client())),
+            name,
             sources: Vec::new(),
             plugged: BTreeMap::new(),
             by_hand: ByHand::default(),
@@ -103,17 +106,18 @@ impl JackBoard {
 
     /// Opens a client with our two ports, and has it play on.
     pub fn connect(&mut self) -> Result<(), PortError> {
-        let client = client()?;
-        let input = client.register_port(INPUT_NAME, MidiIn::default()).map_err(|error| refused(INPUT_NAME, &error))?;
-        let output =
-            client.register_port(OUTPUT_NAME, MidiOut::default()).map_err(|error| refused(OUTPUT_NAME, &error))?;
+        let client = client(&self.name)?;
+        let [in_name, out_name] = [self.name.input(), self.name.output()];
+        let input = client.register_port(&in_name, MidiIn::default()).map_err(|error| refused(&in_name, &error))?;
+        let output = client.register_port(&out_name, MidiOut::default()).map_err(|error| refused(&out_name, &error))?;
         self.own = [input.name().unwrap_or_default(), output.name().unwrap_or_default()];
         let signals = Arc::clone(&self.signals);
         signals.gone.store(false, Relaxed);
         let process = Process { input, output, performance: None, foyer: self.foyer.clone(), signals };
         let notifications = Notifications { signals: Arc::clone(&self.signals), bell: self.bell.clone() };
         // A client that cannot be activated takes its process with it: the performance comes after.
-        let active = client.activate_async(notifications, process).map_err(|error| refused(CLIENT_NAME, &error))?;
+        let active =
+            client.activate_async(notifications, process).map_err(|error| refused(self.name.client(), &error))?;
         let (rate, frames) = (active.as_client().sample_rate(), active.as_client().buffer_size());
         self.server = format!("{NAME} at {rate} Hz, {frames} frames a period");
         self.plan_ahead(rate, frames);

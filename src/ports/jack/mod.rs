@@ -27,11 +27,11 @@ use process::Signals;
 use pump::{PUMP_EVERY, Pump};
 use rtrb::RingBuffer;
 
+pub(super) use super::JACK as NAME;
 use super::cables::{Board as _, Door};
-use super::{Attachments, CLIENT_NAME, Keeper, OpenPorts, PlayerLink, PortError, Release, Wiring};
+use super::name_lock::patiently;
+use super::{Attachments, Keeper, LOOKING, OpenPorts, PlayerLink, PortError, PortName, Release, Wiring};
 use crate::player;
-
-pub(super) const NAME: &str = "JACK";
 
 /// Messages between two visits of the pump: a second of MIDI at its full 31.25 kbaud on three cables.
 const MESSAGES: usize = 4096;
@@ -50,12 +50,12 @@ const LIKELY: [u32; 2] = [48_000, 1024];
 
 /// Whether a server runs.
 pub(super) fn is_running() -> bool {
-    client().is_ok()
+    looking().is_ok()
 }
 
 /// Names of the MIDI ports that can send to us, and of those that we can send to; or why there is no JACK.
 pub(super) fn list() -> Result<[Vec<String>; 2], String> {
-    let client = client().map_err(|error| match error {
+    let client = looking().map_err(|error| match error {
         PortError::Unavailable { why, .. } => why,
         other => other.to_string(),
     })?;
@@ -71,7 +71,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
     let (pieces, pieces_at_pump) = RingBuffer::new(PIECES);
     let (signals, seat) = (Arc::new(Signals::default()), Arc::new(Seat::default()));
     let door = Door::new();
-    let Wiring { clock, input, controls, record, routing, status, watchers, speaker } = wiring;
+    let Wiring { name, clock, input, controls, record, routing, status, watchers, speaker } = wiring;
     let latency = attachments.offset;
     let silenced = Arc::clone(&routing);
     let performance = Performance::new(Parts {
@@ -89,14 +89,22 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         signals: Arc::clone(&signals),
     });
     let pump = Pump::start(input.clone(), heard_at_pump, pieces_at_pump, sent_at_pump, record, Arc::clone(&status))?;
-    let mut board =
-        JackBoard::new((clock, input, latency), door.bell(), Arc::clone(&signals), Arc::clone(&seat), performance);
-    let there = board.connect();
-    if attachments.required {
-        there?;
-    } else if there.is_err() {
-        let [rate, period] = LIKELY;
-        board.plan_ahead(rate, period);
+    let mut board = JackBoard::new(
+        name,
+        (clock, input, latency),
+        door.bell(),
+        Arc::clone(&signals),
+        Arc::clone(&seat),
+        performance,
+    );
+    match patiently(|| board.connect()) {
+        Ok(()) => {}
+        Err(why @ PortError::NameTaken { .. }) => return Err(why),
+        Err(why) if attachments.required => return Err(why),
+        Err(_) => {
+            let [rate, period] = LIKELY;
+            board.plan_ahead(rate, period);
+        }
     }
     let (system, lead, [listening, sending]) = (board.system(), board.lead(), board.own());
     let wanted = attachments.wanted();
@@ -112,6 +120,7 @@ pub(super) fn open(attachments: &Attachments, wiring: Wiring) -> Result<OpenPort
         inputs: Vec::new(),
         release: release(&signals, &seat),
         silence: Arc::new(move || silenced.call_for_silence()),
+        name_lock: None,
         output: Box::new(Running { signals, seat, pump: Some(pump) }),
     })
 }
@@ -124,11 +133,27 @@ fn library() -> Result<(), PortError> {
     })
 }
 
-fn client() -> Result<Client, PortError> {
+/// A client that looks what there is.
+fn looking() -> Result<Client, PortError> {
+    open_client(LOOKING)
+}
+
+/// The client that plays, under this name and no other.
+fn client(name: &PortName) -> Result<Client, PortError> {
+    let client = open_client(name.client())?;
+    // JACK gives another name where there is one already. Asked for the exact one, it only says that something failed.
+    if client.name() != name.client() {
+        let holder = "another program".to_owned();
+        return Err(PortError::NameTaken { holder, name: name.clone(), system: NAME });
+    }
+    Ok(client)
+}
+
+fn open_client(name: &str) -> Result<Client, PortError> {
     library()?;
     // JACK's library writes to the terminal when there is no server; our own sentence is enough.
     jack::set_logger(LoggerType::None);
-    let (client, _) = Client::new(CLIENT_NAME, ClientOptions::NO_START_SERVER).map_err(|error| {
+    let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER).map_err(|error| {
         let why = match error {
             jack::Error::ClientError(_) => "no server runs; start jackd or PipeWire".to_owned(),
             other => other.to_string(),

@@ -130,6 +130,7 @@ impl Room {
         let ports: Vec<Port> = script.offsets.iter().map(|ms| Self::port(*ms, !script.thru)).collect();
         let earliest = ports.iter().map(|port| port.offset).min().unwrap_or_default();
         let wiring = Wiring {
+            name: Default::default(),
             clock,
             input: input.clone(),
             controls: controls.claims(),
