@@ -4,14 +4,20 @@
 //! echo, and pays for what was sent. So each message that was sent silences one that comes in at most, and a human who
 //! strikes the same key is heard, unless they hit its very velocity before the echo does: then the two change places.
 //!
-//! Antiphon imitates, and some keyboards know one velocity: a human does strike what Antiphon has just played. So while no
-//! loop has been seen, only what comes back promptly is an echo. A slower loop gives itself away by its constant delay,
-//! at its third note.
+//! Antiphon imitates, and some keyboards know one velocity: a human does strike what Antiphon has just played. What tells
+//! the two apart is that a loop brings back all that is sent, one by one, in order, after about the same time, while a
+//! human meets a note now and then. So both are counted, what comes back and what does not, and make a belief:
+//!
+//! - *Not known*, at the beginning and whenever something is plugged: what comes back promptly is an echo.
+//! - *No loop*, once two notes have gone out and not come back: whoever strikes what was played is the human. So without a
+//!   loop they lose one note at most, or two where a key comes again at once.
+//! - *A loop*, once three notes in a row have come back after the same time: all that comes back within the window is an
+//!   echo, until more notes stay away than come back.
 //!
 //! What the human played and Antiphon passed on (thru) needs more care, since a human repeats their own notes. Such a
-//! message pays only where it cannot be a repetition, or where a loop has been seen.
+//! message pays only where it cannot be a repetition, or where there is a loop.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::midi::{MidiEvent, ShortMessage};
 use crate::time::{SessionDuration, SessionTime};
@@ -30,15 +36,20 @@ const REPEATED_AFTER: SessionDuration = SessionDuration::from_millis(40);
 const PROMPT: SessionDuration = SessionDuration::from_millis(60);
 
 /// So many notes that come back after the same time are a loop,
-const ALIKE: u64 = 3;
+const ALIKE: u8 = 3;
 /// the same but for this: a driver's and a scheduler's jitter,
 const JITTER: SessionDuration = SessionDuration::from_millis(20);
 /// and with no more between one and the next: an answer that its own echo has interrupted begins again within it.
 const REMEMBERED: SessionDuration = SessionDuration::from_millis(10_000);
 
-/// After so many notes of which none has come back, there is no loop any more: more than can be on their way at once in the
-/// window, with the gate as it is by default.
-const LOOP_BELIEVED: u8 = 100;
+/// So many notes that have not come back, while it is not known whether there is a loop: there is none.
+const NONE_AFTER: u8 = 2;
+
+/// So many more that have not come back than have: there is no loop any more. Somebody may have muted a track for a bar.
+const GONE_AFTER: u8 = 16;
+
+/// Notes that may be on their way, each to be counted as come back or not. With more, the oldest is not counted.
+const FLYING: usize = 64;
 
 /// Messages that may be on their way: rows by what they say, and places in each. Ten times what a full MIDI cable
 /// carries in the window; in a full row the oldest gives way, and its echo would be heard.
@@ -66,10 +77,24 @@ pub struct Echoes {
     down: Box<[[AtomicU8; 128]; 16]>,
     /// Keys that the human holds: two words of 64 a channel.
     held: [[AtomicU64; 2]; 16],
-    /// Above 0 while there is a loop.
-    looped: AtomicU8,
-    /// Notes that came back later than promptly, as a packed [`Suspicion`].
+    /// A [`Belief`].
+    belief: AtomicU8,
+    /// Notes that did not come back since something was last believed or plugged; in a loop, less those that did.
+    missed: AtomicU8,
+    /// Notes on their way, as packed [`Entry`]s.
+    flying: [AtomicU64; FLYING],
+    next_flight: AtomicUsize,
+    /// Notes that came back, as a packed [`Suspicion`].
     suspected: AtomicU64,
+}
+
+/// Whether there is a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Belief {
+    Unknown,
+    NoLoop,
+    Loop,
 }
 
 impl Default for Echoes {
@@ -80,7 +105,10 @@ impl Default for Echoes {
             released: [const { AtomicU64::new(0) }; 128],
             down: Box::new([const { [const { AtomicU8::new(0) }; 128] }; 16]),
             held: [const { [const { AtomicU64::new(0) }; 2] }; 16],
-            looped: AtomicU8::new(0),
+            belief: AtomicU8::new(Belief::Unknown as u8),
+            missed: AtomicU8::new(0),
+            flying: [const { AtomicU64::new(0) }; FLYING],
+            next_flight: AtomicUsize::new(0),
             suspected: AtomicU64::new(0),
         }
     }
@@ -92,20 +120,40 @@ impl Echoes {
         self.suppressed.store(suppressed, Relaxed);
     }
 
+    /// Somebody has plugged something: where there was no loop there may be one now.
+    pub fn plugged(&self) {
+        if self.belief() == Belief::NoLoop {
+            self.believe(Belief::Unknown);
+            // What went out before could not come back.
+            self.flying.iter().for_each(|flight| flight.store(0, Relaxed));
+        }
+    }
+
     /// This leaves at `at`.
     pub fn sent(&self, at: SessionTime, message: ShortMessage, origin: Origin) {
         if let MidiEvent::NoteOff { key, .. } = message.event() {
             self.released[usize::from(key)].store(at.as_micros() + 1, Relaxed);
             return;
         }
+        let entry = Entry { at, said: said(message), origin };
         if message.is_note_on() {
-            let _ = self.looped.fetch_update(Relaxed, Relaxed, |notes| notes.checked_sub(1));
+            self.takes_off(entry);
         }
-        let said = said(message);
-        let row = &self.sent[row(said)];
+        self.note_down(entry);
+    }
+
+    /// This, which has left at one port, leaves at another one as well, at `at`: it may come back from either.
+    pub fn sent_later(&self, at: SessionTime, message: ShortMessage, origin: Origin) {
+        match message.event() {
+            MidiEvent::NoteOff { .. } => self.sent(at, message, origin),
+            _ => self.note_down(Entry { at, said: said(message), origin }),
+        }
+    }
+
+    fn note_down(&self, entry: Entry) {
         // The empty place or, without one, the oldest.
-        if let Some(place) = row.iter().min_by_key(|place| place.load(Relaxed)) {
-            place.store(Entry { at, said, origin }.packed(), Relaxed);
+        if let Some(place) = self.sent[row(entry.said)].iter().min_by_key(|place| place.load(Relaxed)) {
+            place.store(entry.packed(), Relaxed);
         }
     }
 
@@ -117,46 +165,135 @@ impl Echoes {
                 MidiEvent::NoteOff { channel, key } => self.is_note_off_echo(at, channel, key),
                 _ => {
                     let certain = |entry: Entry| {
-                        entry.origin == Origin::Own || entry.age(at) < REPEATED_AFTER || self.looped.load(Relaxed) > 0
+                        entry.origin == Origin::Own || entry.age(at) < REPEATED_AFTER || self.belief() == Belief::Loop
                     };
-                    self.pay(at, message, certain).is_some()
+                    // Another port may have been quicker.
+                    self.find(at, message, certain).is_some_and(|(place, entry)| {
+                        place.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_ok()
+                    })
                 }
             }
     }
 
     fn is_note_on_echo(&self, at: SessionTime, message: ShortMessage, channel: u8, key: u8) -> bool {
-        let known = self.looped.load(Relaxed) > 0;
-        let certain = |entry: Entry| {
-            let at_once = match entry.origin {
-                Origin::Own => known || entry.age(at) < PROMPT,
-                Origin::Thru => entry.age(at) < REPEATED_AFTER,
-            };
-            // A key that is down cannot be struck.
-            at_once || self.is_held(key)
-        };
-        if self.pay(at, message, certain).is_some() || !known && self.suspect(at, message) {
-            self.looped.store(LOOP_BELIEVED, Relaxed);
-        } else if !known || self.pay(at, message, |_| true).is_none() {
+        let is_echo = self.comes_from(at, message, key).is_some_and(|(place, entry)| {
+            self.stay_away(at, entry);
+            let is_certain = self.is_certain(entry, at, key);
+            // Another port may have been quicker.
+            if place.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_err() {
+                return false;
+            }
+            self.lands(entry);
+            // What is not certain is the human's, unless it makes a loop sure.
+            self.comes_back(at, entry.age(at)) || is_certain
+        });
+        if is_echo {
+            self.down_of(channel, key).fetch_add(1, Relaxed);
+        } else {
             self.hold(channel, key, true);
-            return false;
         }
-        self.down_of(channel, key).fetch_add(1, Relaxed);
-        true
+        is_echo
     }
 
-    /// Whether this note, which says what Antiphon has played a while ago, is one too many that came back after the same
-    /// time. Until then it is the human's.
-    fn suspect(&self, at: SessionTime, message: ShortMessage) -> bool {
-        let Some(entry) = self.pay(at, message, |entry| entry.origin == Origin::Own) else { return false };
-        let delay = entry.age(at);
+    /// What was sent that this note may be the echo of. Of several that say the same, one that is as late as those before.
+    fn comes_from(&self, at: SessionTime, message: ShortMessage, key: u8) -> Option<(&AtomicU64, Entry)> {
         let before = Suspicion::unpacked(self.suspected.load(Relaxed));
-        let off = before.delay.as_micros().abs_diff(delay.as_micros());
-        let alike = off <= JITTER.as_micros() && at.since(before.at) <= REMEMBERED;
-        let count = if alike { before.count + 1 } else { 1 };
-        let sure = count >= ALIKE;
-        let now = if sure { Suspicion::default() } else { Suspicion { at, delay, count } };
+        let is_certain = |entry: Entry| self.is_certain(entry, at, key);
+        let may_be = |entry: Entry| is_certain(entry) || entry.origin == Origin::Own;
+        let is_like = |entry: Entry| may_be(entry) && before.is_like(at, entry.age(at));
+        let found = self.find(at, message, is_like).or_else(|| self.find(at, message, is_certain));
+        found.or_else(|| self.find(at, message, may_be))
+    }
+
+    /// Whether a note that says what was sent, and is heard at `at`, can only have come back, as far as is known.
+    fn is_certain(&self, entry: Entry, at: SessionTime, key: u8) -> bool {
+        let belief = self.belief();
+        let is_prompt = match entry.origin {
+            Origin::Own => belief == Belief::Unknown && entry.age(at) < PROMPT,
+            Origin::Thru => entry.age(at) < REPEATED_AFTER,
+        };
+        // A key that is down cannot be struck.
+        belief == Belief::Loop || is_prompt || self.is_held(key)
+    }
+
+    fn belief(&self) -> Belief {
+        match self.belief.load(Relaxed) {
+            belief if belief == Belief::NoLoop as u8 => Belief::NoLoop,
+            belief if belief == Belief::Loop as u8 => Belief::Loop,
+            _ => Belief::Unknown,
+        }
+    }
+
+    fn believe(&self, belief: Belief) {
+        self.belief.store(belief as u8, Relaxed);
+        self.missed.store(0, Relaxed);
+    }
+
+    /// A note leaves, and comes back or not.
+    fn takes_off(&self, entry: Entry) {
+        let place = self.next_flight.fetch_add(1, Relaxed) % FLYING;
+        let before = Entry::unpacked(self.flying[place].swap(entry.packed(), Relaxed));
+        if before.is_some_and(|before| entry.at.since(before.at) > WINDOW) {
+            self.misses(1);
+        }
+    }
+
+    /// A note has come back.
+    fn lands(&self, entry: Entry) {
+        let is_it = |flight: &&AtomicU64| {
+            let flown = Entry::unpacked(flight.load(Relaxed));
+            flown.is_some_and(|flown| flown.said == entry.said && flown.at <= entry.at)
+        };
+        self.flying.iter().filter(is_it).for_each(|flight| flight.store(0, Relaxed));
+    }
+
+    /// At `at` something says what was sent with `come`. What was to be back by now is not coming, nor is what was sent
+    /// before that: a loop keeps the order.
+    fn stay_away(&self, at: SessionTime, come: Entry) {
+        let is_lost = |flown: Entry| flown.age(at) > WINDOW || flown.at + JITTER < come.at;
+        for flight in &self.flying {
+            let packed = flight.load(Relaxed);
+            if Entry::unpacked(packed).is_some_and(is_lost)
+                && flight.compare_exchange(packed, 0, Relaxed, Relaxed).is_ok()
+            {
+                self.misses(1);
+            }
+        }
+    }
+
+    fn misses(&self, notes: u8) {
+        let more = |before: u8| Some(before.saturating_add(notes));
+        let missed = self.missed.fetch_update(Relaxed, Relaxed, more).unwrap_or_default().saturating_add(notes);
+        let before = Suspicion::unpacked(self.suspected.load(Relaxed));
+        self.suspected.store(Suspicion { missed: before.missed.saturating_add(notes), ..before }.packed(), Relaxed);
+        let most = match self.belief() {
+            Belief::Unknown => NONE_AFTER,
+            Belief::Loop => GONE_AFTER,
+            Belief::NoLoop => return,
+        };
+        if missed >= most {
+            self.believe(Belief::NoLoop);
+        }
+    }
+
+    /// Something has come back after `delay`; whether there is a loop, then.
+    fn comes_back(&self, at: SessionTime, delay: SessionDuration) -> bool {
+        let _ = self.missed.fetch_update(Relaxed, Relaxed, |missed| match self.belief() {
+            Belief::Loop => missed.checked_sub(1),
+            Belief::Unknown | Belief::NoLoop => None,
+        });
+        let before = Suspicion::unpacked(self.suspected.load(Relaxed));
+        // A human may meet some; of a loop's notes two of three come back at least.
+        let now = if before.is_like(at, delay) && 2 * u16::from(before.missed) <= u16::from(before.count) {
+            Suspicion { at, delay, count: before.count.saturating_add(1), ..before }
+        } else {
+            Suspicion { at, delay, count: 1, missed: 0 }
+        };
         self.suspected.store(now.packed(), Relaxed);
-        sure
+        if now.count >= ALIKE && self.belief() != Belief::Loop {
+            self.believe(Belief::Loop);
+        }
+        self.belief() == Belief::Loop
     }
 
     fn is_note_off_echo(&self, at: SessionTime, channel: u8, key: u8) -> bool {
@@ -174,19 +311,19 @@ impl Echoes {
         false
     }
 
-    /// Takes the oldest entry of what this message says that is `certain` to have come back.
-    fn pay(&self, at: SessionTime, message: ShortMessage, certain: impl Fn(Entry) -> bool) -> Option<Entry> {
+    /// The oldest entry of what this message says that is `meant`.
+    fn find(
+        &self,
+        at: SessionTime,
+        message: ShortMessage,
+        meant: impl Fn(Entry) -> bool,
+    ) -> Option<(&AtomicU64, Entry)> {
         let said = said(message);
-        let row = &self.sent[row(said)];
-        let unpaid = |place: &&AtomicU64| {
-            let entry = Entry::unpacked(place.load(Relaxed));
-            entry.is_some_and(|entry| entry.said == said && is_near(entry.at, at) && certain(entry))
-        };
-        let place = row.iter().filter(unpaid).min_by_key(|place| place.load(Relaxed))?;
-        let packed = place.load(Relaxed);
-        // Another port may have been quicker.
-        let entry = Entry::unpacked(packed)?;
-        place.compare_exchange(packed, 0, Relaxed, Relaxed).is_ok().then_some(entry)
+        let unpaid =
+            self.sent[row(said)].iter().filter_map(|place| Some((place, Entry::unpacked(place.load(Relaxed))?)));
+        unpaid
+            .filter(|(_, entry)| entry.said == said && is_near(entry.at, at) && meant(*entry))
+            .min_by_key(|(_, entry)| entry.packed())
     }
 
     fn down_of(&self, channel: u8, key: u8) -> &AtomicU8 {
@@ -241,21 +378,35 @@ impl Entry {
 /// Notes that came back after about the same time, the last of them `at`.
 #[derive(Clone, Copy, Default)]
 struct Suspicion {
+    /// In milliseconds of two years at most.
     at: SessionTime,
-    /// Below 2^18 microseconds: within the window.
+    /// In milliseconds; within the window.
     delay: SessionDuration,
-    /// Below [`ALIKE`].
-    count: u64,
+    count: u8,
+    /// Notes that did not come back meanwhile.
+    missed: u8,
 }
 
 impl Suspicion {
+    /// Whether something that comes back at `at` after `delay` is of their kind.
+    fn is_like(self, at: SessionTime, delay: SessionDuration) -> bool {
+        let off = self.delay.as_micros().abs_diff(delay.as_micros());
+        self.count > 0 && off <= JITTER.as_micros() && at.since(self.at) <= REMEMBERED
+    }
+
     fn packed(self) -> u64 {
-        self.at.as_micros() << 20 | self.count << 18 | self.delay.as_micros()
+        let [at, delay] = [self.at.as_micros(), self.delay.as_micros()].map(|us| us / 1000);
+        at << 24 | delay.min(255) << 16 | u64::from(self.count) << 8 | u64::from(self.missed)
     }
 
     fn unpacked(packed: u64) -> Self {
-        let delay = SessionDuration::from_micros(packed & 0x3_ffff);
-        Self { at: SessionTime::from_micros(packed >> 20), delay, count: packed >> 18 & 3 }
+        let [_, _, _, _, _, delay, count, missed] = packed.to_be_bytes();
+        Self {
+            at: SessionTime::from_micros((packed >> 24) * 1000),
+            delay: SessionDuration::from_millis(delay.into()),
+            count,
+            missed,
+        }
     }
 }
 

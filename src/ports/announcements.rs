@@ -1,4 +1,5 @@
-//! What the ALSA sequencer announces: ports that go. midir does not tell, and its input is silent then without an error.
+//! What the ALSA sequencer announces: ports that go, which midir does not tell, and its input is silent then without an
+//! error; and ports that are plugged together.
 
 use std::ffi::CString;
 
@@ -47,13 +48,14 @@ impl Announcements {
         Some(Self { seq })
     }
 
-    /// Gives what has gone since the last call to `gone`.
-    pub fn take(&self, mut gone: impl FnMut(Gone)) {
+    /// Gives what has gone since the last call to `gone`; whether two ports have been plugged together meanwhile.
+    pub fn take(&self, mut gone: impl FnMut(Gone)) -> bool {
+        let mut plugged = false;
         let mut input = self.seq.input();
         // Many more than can come between two looks, so that a broken sequencer does not keep us here.
         for _ in 0..4096 {
             if !input.event_input_pending(true).is_ok_and(|pending| pending > 0) {
-                return;
+                return plugged;
             }
             // After an overrun the next look finds by the list what has gone.
             let Ok(event) = input.event_input() else { continue };
@@ -61,9 +63,11 @@ impl Announcements {
             match (event.get_type(), of) {
                 (EventType::PortExit, Some(Addr { client, port })) => gone(Gone { client, port: Some(port) }),
                 (EventType::ClientExit, Some(Addr { client, .. })) => gone(Gone { client, port: None }),
+                (EventType::PortSubscribed, _) => plugged = true,
                 _ => {}
             }
         }
+        plugged
     }
 }
 

@@ -152,12 +152,15 @@ impl MidirBoard {
 
     #[cfg(target_os = "linux")]
     fn hear_announcements(&mut self) {
-        let Self { announcements, plugged, turnover, .. } = self;
+        let Self { announcements, plugged, turnover, input, .. } = self;
         if let Some(announcements) = announcements {
-            announcements.take(|gone| {
+            let plugged = announcements.take(|gone| {
                 *turnover += 1;
                 plugged.values_mut().filter(|(name, _)| gone.is(name)).for_each(|(_, there)| *there = false);
             });
+            if plugged {
+                input.routing().echoes.plugged();
+            }
         }
     }
 
@@ -217,6 +220,7 @@ impl Board for MidirBoard {
             }
         }
         self.plugged.insert(id, (port.name.clone(), true));
+        self.input.routing().echoes.plugged();
         Ok(())
     }
 

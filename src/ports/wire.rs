@@ -146,7 +146,7 @@ impl Wire {
     /// Sends at once what the human played.
     pub fn pass(&mut self, now: SessionTime, message: ShortMessage, routing: &Routing) {
         if !self.is_prompt() {
-            routing.echoes.sent(now, message, Origin::Thru);
+            routing.echoes.sent_later(now, message, Origin::Thru);
         }
         if let Some(output) = &mut self.output {
             self.passed.passes(message, true);
@@ -195,7 +195,7 @@ impl Wire {
 
     /// What leaves later here than elsewhere may also come back later.
     fn write_late(&mut self, now: SessionTime, message: ShortMessage, routing: &Routing) {
-        routing.echoes.sent(now, message, Origin::Own);
+        routing.echoes.sent_later(now, message, Origin::Own);
         self.write(message);
     }
 

@@ -54,6 +54,8 @@ pub(super) struct Performance {
     stranded: Stranded,
     /// When the last period was over.
     played_to: SessionTime,
+    /// Connections that have been counted so far.
+    connections: u32,
     /// Whether a period has panicked: then nothing is played any more but what is owed.
     broken: bool,
 }
@@ -111,6 +113,7 @@ impl Performance {
             held: Held::default(),
             stranded: Stranded::default(),
             played_to: SessionTime::ZERO,
+            connections: 0,
             broken: false,
         }
     }
@@ -134,6 +137,11 @@ impl Performance {
         let period = Period::new(begin, scope.n_frames(), client.sample_rate(), length);
         self.played_to = period.time_of(scope.n_frames());
 
+        let connections = self.signals.connections.load(Relaxed);
+        if std::mem::replace(&mut self.connections, connections) != connections {
+            self.routing.echoes.plugged();
+        }
+
         // The player lives in musical time, which the port's latency moves against the session's.
         let latency = self.latency;
         let music = latency.musical(begin);
@@ -152,7 +160,7 @@ impl Performance {
             status: &self.status,
         };
         out.pay();
-        if let Some(mut stranded) = out.stranded.ends_due(begin, self.signals.connections.load(Relaxed)) {
+        if let Some(mut stranded) = out.stranded.ends_due(begin, connections) {
             stranded.release(|message| out.pass(music, message));
         }
         self.status.figures.player_queue.saw(self.commands.slots());
