@@ -21,12 +21,12 @@ EVENTS = 1000000
 SEED = 1
 
 .PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test \
-        recipes bench-live soak note-debts fuzz sbom train train-shared bench-train bench-read docs examples songs \
+        load-test recipes bench-live soak note-debts fuzz sbom train train-shared bench-train bench-read docs examples songs \
         setup setup-test
 .NOTPARALLEL:
 
 # The developer's own configuration has no say in tests and measurements.
-test-cargo test-jack test-browser test-alsa cable-test bench-live soak: export ANTIPHON_CONFIG = none
+test-cargo test-jack test-browser test-alsa cable-test load-test bench-live soak: export ANTIPHON_CONFIG = none
 
 help: ## this table
 	@echo 'make TARGET [ARGS="..."]'
@@ -73,6 +73,9 @@ recipes: build ## recipes of the guide with the real programs, on a JACK server 
 kill-test: setup-test checkout ## the daemon is killed N=20 times at random moments while it records; every file is looked at, by mido too
 	@mido=$$(tools/venv.sh kill-test tests/kill_test/requirements.txt) && \
 	ANTIPHON_MIDO="$$mido" cargo test $(CARGO_FLAGS) --test kill_test -- --kills $(N) --lanes 4
+
+load-test: setup-test checkout ## floods through a JACK server for SECONDS=60: all is counted, nothing sticks; ends with one JSON line
+	cargo test $(CARGO_FLAGS) --test load -- --seconds $(SECONDS)
 
 note-debts: setup checkout ## sessions at random under virtual time until EVENTS=1000000: nothing may go on sounding; SEED=1
 	@line=$$(mktemp) && ANTIPHON_NOTE_DEBTS='$(EVENTS) $(SEED)' ANTIPHON_NOTE_DEBTS_LINE="$$line" \

@@ -51,6 +51,8 @@ pub struct Continuation {
     notes: VecDeque<Remembered>,
     /// Notes that are no longer remembered one by one.
     gone: usize,
+    /// Notes that the model never took in.
+    unheard: u64,
     /// What the session has taught: the settled notes.
     memory: Memory,
     /// What falls together with the notes that sound.
@@ -88,6 +90,7 @@ impl Continuation {
             base_onset: None,
             notes: VecDeque::with_capacity(REMEMBERED + 1),
             gone: 0,
+            unheard: 0,
             memory: Memory::default(),
             coincidence: Coincidence::default(),
             settled: 0,
@@ -159,7 +162,14 @@ impl Continuation {
             if let Some(state) = oldest.state {
                 self.base = state;
             }
+        } else {
+            self.unheard += 1;
         }
+    }
+
+    /// Notes of floods that the model never took in.
+    pub fn unheard(&self) -> u64 {
+        self.unheard
     }
 
     /// The answer was cut off at `at`: planned notes that have not begun are forgotten, those that sound end there.

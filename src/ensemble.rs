@@ -146,6 +146,11 @@ impl<M: NoteModel> Ensemble<M> {
         self.conductors.iter().flatten().all(|conductor| conductor.is_settled())
     }
 
+    /// Notes of floods that the model never took in.
+    pub fn unheard(&self) -> u64 {
+        self.conductors.iter().flatten().map(|conductor| conductor.unheard()).sum()
+    }
+
     /// Whether a continuation is ready for the case that the human stops now.
     pub fn is_ready(&self) -> bool {
         self.conductors.iter().flatten().all(|conductor| conductor.is_ready())

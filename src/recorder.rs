@@ -286,9 +286,15 @@ impl Writing {
     fn take_in(&mut self) {
         self.happenings.iter().for_each(|source| self.status.figures.record_queue.saw(source.len()));
         for happening in self.happenings.iter().flat_map(Receiver::try_iter) {
-            if let Happening::Ai(timed) = happening {
+            match happening {
                 // Nobody may be looking: what has no place is not shown.
-                let _ = self.watchers.try_send(Sight::Ai(timed));
+                Happening::Ai(timed) => drop(self.watchers.try_send(Sight::Ai(timed))),
+                Happening::Human(timed) => {
+                    let Status { recorded, clock_recorded, .. } = &*self.status;
+                    let count = if timed.message.channel().is_some() { recorded } else { clock_recorded };
+                    count.fetch_add(1, Relaxed);
+                }
+                Happening::Turn { .. } | Happening::Split { .. } => {}
             }
             self.unsaved |= happening.is_message();
             self.take.add(happening);
@@ -297,6 +303,7 @@ impl Writing {
         for sysex in self.pieces.try_iter().filter_map(|piece| self.assembly.add(&piece)) {
             self.parts.hear_message(sysex.time);
             self.take.add_sysex(sysex);
+            self.status.sysex_recorded.fetch_add(1, Relaxed);
             self.unsaved = true;
         }
         self.status.sysex_lost.store(self.assembly.lost, Relaxed);
@@ -368,6 +375,7 @@ impl Writing {
             self.take_in();
             for sysex in self.assembly.close() {
                 self.take.add_sysex(sysex);
+                self.status.sysex_recorded.fetch_add(1, Relaxed);
             }
             if let Some(at) = self.parts.look(self.clock.now(), &self.take, true)
                 && let Err(error) = self.split(at)

@@ -20,12 +20,28 @@ pub struct Status {
     human: Voice,
     ai: Voice,
     turn: AtomicU8,
+    /// Channel and clock messages that came in, echoes left out, and those that were let go of for a source that went.
+    pub received: AtomicU64,
+    /// Those of them that were control and no music.
+    pub control: AtomicU64,
+    /// Messages made up to let go of what is not held any more, where the ones that said so were dropped.
+    pub mended: AtomicU64,
+    /// Messages that mean nothing here: active sensing, reset, what is damaged.
+    pub passed_over: AtomicU64,
+    /// Channel messages of the human that are in the take.
+    pub recorded: AtomicU64,
+    /// Clock and transport messages that shaped the take's tempo map.
+    pub clock_recorded: AtomicU64,
+    /// SysEx messages that are in the take.
+    pub sysex_recorded: AtomicU64,
     /// Messages that came in while the conductor's queue was full.
     pub input_dropped: AtomicU64,
     /// Keys of the human of which the player was not told because its queue was full.
     pub player_missed: AtomicU64,
     /// Messages of our own that came back and were not heard.
     pub echoes: AtomicU64,
+    /// Notes that the model never took in, because so many came at once.
+    pub unheard: AtomicU64,
     /// Notes that were not planned because the player's queue was full.
     pub plan_dropped: AtomicU64,
     /// Notes that the player refused because too many waited.
@@ -102,9 +118,17 @@ impl Default for Status {
             human: Voice::silent(),
             ai: Voice::silent(),
             turn: AtomicU8::new(Turn::Human as u8),
+            received: AtomicU64::new(0),
+            control: AtomicU64::new(0),
+            mended: AtomicU64::new(0),
+            passed_over: AtomicU64::new(0),
+            recorded: AtomicU64::new(0),
+            clock_recorded: AtomicU64::new(0),
+            sysex_recorded: AtomicU64::new(0),
             input_dropped: AtomicU64::new(0),
             player_missed: AtomicU64::new(0),
             echoes: AtomicU64::new(0),
+            unheard: AtomicU64::new(0),
             plan_dropped: AtomicU64::new(0),
             plan_refused: AtomicU64::new(0),
             gated: AtomicU64::new(0),
@@ -160,6 +184,7 @@ impl Status {
         let counters = [
             (&self.input_dropped, "input messages dropped"),
             (&self.player_missed, "keys of yours that did not reach the player"),
+            (&self.unheard, "notes of a flood that the model never heard"),
             (&self.plan_dropped, "planned notes dropped"),
             (&self.plan_refused, "planned notes refused"),
             (&self.gated, "notes held back by the gate"),

@@ -280,6 +280,11 @@ impl Conductor {
         self.continuation.is_settled()
     }
 
+    /// Notes of floods that the model never took in.
+    pub fn unheard(&self) -> u64 {
+        self.continuation.unheard()
+    }
+
     /// Whether a continuation is ready for the case that the human stops now.
     pub fn is_ready(&self) -> bool {
         self.is_settled() && self.plan.as_ref().is_some_and(Plan::has_a_beginning)

@@ -277,6 +277,7 @@ fn of_a_flood_the_oldest_notes_are_never_heard_and_the_rest_is_taken_in_as_ever(
     continuation.settled();
     let taken_in = continuation.model.steps - heard;
     assert!((WAITING..=REMEMBERED + WAITING).contains(&taken_in), "{taken_in} notes");
+    assert_eq!(continuation.unheard(), flood - taken_in as u64, "all others are counted");
     assert_eq!(continuation.last_onset(), Some(at(1000 + flood - 1)), "the newest are among them");
 
     // Mended and grown as before.

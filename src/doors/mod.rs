@@ -58,8 +58,11 @@ pub const PAGE: Door = Door { name: "page", enter: http::door, seeds: seeds::pag
 /// All of them.
 pub const DOORS: [Door; 7] = [LIVE, MIDI_FILE, CONFIG, MODEL, OSC, SESSION, PAGE];
 
-/// Messages of one live session: as many as some minutes of playing have.
-const MOST_MESSAGES: usize = 500;
+/// Messages of one live session. A short session is tried out soon; what goes wrong needs a few messages, not many.
+const MOST_MESSAGES: usize = 64;
+
+/// How long a live session goes on behind its last message: long enough for an answer that is soon due and short.
+const UNTIL_ANSWERED: SessionDuration = SessionDuration::from_millis(600);
 
 /// A refusal must be one line that a terminal can show.
 fn one_sentence(error: impl std::fmt::Display) {
@@ -68,7 +71,9 @@ fn one_sentence(error: impl std::fmt::Display) {
     assert!(!sentence.contains(char::is_control), "{sentence:?}");
 }
 
-/// Each message is a byte that says how long after the one before, a byte that says how long it is, and its bytes.
+/// Each message is a byte that says how many milliseconds after the one before, a byte that says how long it is, and its
+/// bytes. It is answered soon, shortly and without the session's memory, which [`SESSION`] has: most of what there is to
+/// find lies in the messages, and each note of an answer costs as much as many of them.
 fn live(bytes: &[u8]) {
     let Some((&first, mut rest)) = bytes.split_first() else { return };
     let mode = ["respond", "accompany", "solo", "listen"][usize::from(first & 3)];
@@ -76,11 +81,15 @@ fn live(bytes: &[u8]) {
     if let Ok(Control::Set(change)) = Control::parse(&format!("mode={mode}")) {
         change.apply(&mut settings);
     }
+    settings.patience_floor = SessionDuration::from_millis(60);
+    settings.patience_ceiling = SessionDuration::from_millis(150);
+    settings.longest_answer = Some(SessionDuration::from_millis(300));
+    settings.memory = 0.0;
     let (mut input, mut time) = (Vec::new(), SessionTime::ZERO);
     while let (&[delay, length, ref behind @ ..], true) = (rest, input.len() < MOST_MESSAGES) {
         let (message, after) = behind.split_at(behind.len().min(usize::from(length & 7)));
         rest = after;
-        time += SessionDuration::from_millis(u64::from(delay) * 4);
+        time += SessionDuration::from_millis(delay.into());
         if let Ok(message) = ShortMessage::from_bytes(message) {
             input.push(TimedMessage { time, message });
         }
@@ -88,8 +97,8 @@ fn live(bytes: &[u8]) {
     let opening = Opening { settings, channel: first >> 4, seed: u64::from(first) };
     let Ok(mut ensemble) = Ensemble::new(ToyModel::default(), opening) else { return };
     let mut ledger = Ledger::default();
-    let until = time + SessionDuration::from_millis(3000);
-    offline::run(&mut ensemble, &input, until, || false, |happening| ledger.enter(&happening)).expect("a toy runs");
+    offline::run(&mut ensemble, &input, time + UNTIL_ANSWERED, || false, |happening| ledger.enter(&happening))
+        .expect("a toy runs");
     ledger.close();
 }
 

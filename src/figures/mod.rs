@@ -170,6 +170,9 @@ pub struct Report {
     pub system_away: Summary,
     /// What became of the notes of the answers.
     pub notes: Notes,
+    /// What came in, and where it went.
+    #[serde(default)]
+    pub heard: Heard,
     /// The deepest that each queue has been.
     pub deepest: Deepest,
     /// What was lost elsewhere.
@@ -207,6 +210,28 @@ pub struct Notes {
     pub plan_ran_dry: u64,
 }
 
+/// What came in, and where it went. `messages` and `mended` together are `recorded`, `clock`, `control`, and what was
+/// dropped on the way in or to the recorder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// See [`Status::received`].
+    pub messages: u64,
+    /// See [`Status::mended`].
+    pub mended: u64,
+    /// See [`Status::recorded`].
+    pub recorded: u64,
+    /// See [`Status::clock_recorded`].
+    pub clock: u64,
+    /// See [`Status::control`].
+    pub control: u64,
+    /// SysEx messages in the take.
+    pub sysex: u64,
+    /// Messages of our own that came back and were not heard.
+    pub echoes: u64,
+    /// See [`Status::passed_over`].
+    pub passed_over: u64,
+}
+
 /// The most that was seen waiting in each queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deepest {
@@ -218,13 +243,22 @@ pub struct Deepest {
     pub record: u64,
 }
 
-/// Messages that were lost because a queue was full.
+/// What was lost because a queue was full or more came at once than hands can play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// On the way in.
     pub input: u64,
     /// On the way to the recorder.
     pub record: u64,
+    /// Notes that the model never heard: see [`Status::unheard`].
+    #[serde(default)]
+    pub model: u64,
+    /// Pieces of SysEx on the way to the recorder.
+    #[serde(default)]
+    pub sysex_pieces: u64,
+    /// SysEx messages that are not in the take: a piece was dropped, or they were too long.
+    #[serde(default)]
+    pub sysex: u64,
 }
 
 impl Report {
@@ -247,12 +281,28 @@ impl Report {
                 gated: count(&status.gated),
                 plan_ran_dry: count(&status.late),
             },
+            heard: Heard {
+                messages: count(&status.received),
+                mended: count(&status.mended),
+                recorded: count(&status.recorded),
+                clock: count(&status.clock_recorded),
+                control: count(&status.control),
+                sysex: count(&status.sysex_recorded),
+                echoes: count(&status.echoes),
+                passed_over: count(&status.passed_over),
+            },
             deepest: Deepest {
                 input: figures.input_queue.deepest(),
                 player: figures.player_queue.deepest(),
                 record: figures.record_queue.deepest(),
             },
-            dropped: Dropped { input: count(&status.input_dropped), record: count(&status.record_dropped) },
+            dropped: Dropped {
+                input: count(&status.input_dropped),
+                record: count(&status.record_dropped),
+                model: count(&status.unheard),
+                sysex_pieces: count(&status.sysex_dropped),
+                sysex: count(&status.sysex_lost),
+            },
             sound: (status.sound.rate.load(Relaxed) > 0).then(|| SoundReport {
                 rate: status.sound.rate.load(Relaxed),
                 frames: status.sound.frames.load(Relaxed),
@@ -264,7 +314,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A table of the times in milliseconds, and two lines of counts.
+    /// A table of the times in milliseconds, and three lines of counts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = [
             ("note heard to state", &self.note_to_state),
@@ -283,10 +333,14 @@ impl fmt::Display for Report {
         write!(f, "notes: {on_time} within {} us, {late} late, {missed} missed, ", ON_TIME.as_micros())?;
         write!(f, "{gated} held back by the gate")?;
         writeln!(f, "; the plan ran dry {plan_ran_dry} times")?;
+        let Heard { messages, recorded, clock, control, sysex, echoes, passed_over, .. } = self.heard;
+        write!(f, "heard: {messages} messages, {recorded} in the take, {clock} of a clock, {control} control; ")?;
+        writeln!(f, "{sysex} SysEx in the take, {echoes} of its own, {passed_over} passed over")?;
         let Deepest { input, player, record } = self.deepest;
         let dropped = self.dropped;
         write!(f, "deepest queues: input {input} ({} dropped), ", dropped.input)?;
-        write!(f, "player {player}, record {record} ({} dropped)", dropped.record)?;
+        write!(f, "player {player}, record {record} ({} dropped); ", dropped.record)?;
+        write!(f, "{} notes never heard by the model", dropped.model)?;
         let Some(SoundReport { rate, frames, latency_us, dropouts }) = self.sound else { return Ok(()) };
         write!(f, "\nsound: {rate} Hz, {frames} frames a block, ")?;
         let latency = SessionDuration::from_micros(latency_us).as_seconds() * 1000.0;

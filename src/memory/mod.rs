@@ -16,6 +16,8 @@ pub mod gate;
 mod places;
 pub mod tuning;
 
+use std::sync::LazyLock;
+
 use gate::{Gate, MODEL_SIGNS, Signs, Situation};
 use places::{Places, SLACK};
 
@@ -78,10 +80,12 @@ impl Default for Memory {
 impl Memory {
     /// Nothing heard yet; `strength` in `0.0..=1.0`.
     pub fn new(strength: f32) -> Self {
-        let gates: [Gate; 4] = serde_json::from_str(WEIGHTS).expect("the weights are part of the program");
+        // Read once: with players apart there are many memories.
+        static GATES: LazyLock<[Gate; 4]> =
+            LazyLock::new(|| serde_json::from_str(WEIGHTS).expect("the weights are part of the program"));
         Self {
             strength,
-            gates,
+            gates: GATES.clone(),
             places: Attribute::ALL.map(Places::new),
             notes: Vec::new(),
             gone: 0,

@@ -147,14 +147,21 @@ impl InputSink {
         }
     }
 
-    /// Takes the bytes of one message; whatever is no channel or clock message is passed over.
+    /// Takes the bytes of one message; whatever is no channel or clock message is passed over, and counted.
     pub fn push(&self, time: SessionTime, bytes: &[u8]) {
-        let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
+        let Ok(message) = ShortMessage::from_bytes(bytes) else {
+            self.status.passed_over.fetch_add(1, Relaxed);
+            return;
+        };
         let timed = TimedMessage { time, message };
         let hands = &self.routing.hands;
         if matches!(self.way, Way::Port(_)) && self.routing.echoes.is_echo(time, message) {
             self.status.echoes.fetch_add(1, Relaxed);
             return;
+        }
+        // What has been met before has been counted there.
+        if !matches!(self.way, Way::Met) {
+            self.status.received.fetch_add(1, Relaxed);
         }
         // A key that went down as music goes up as music, though it has become a control meanwhile.
         let ends_music = !matches!(self.way, Way::Met) && hands.holds(message) && !message.is_note_on();

@@ -66,6 +66,7 @@ impl<M: NoteModel + 'static> Stand<M> {
             self.progress.plans_nothing();
         }
         self.ensemble.hear(timed.time, timed.message, |action| self.desk.act(action))?;
+        self.desk.status.unheard.store(self.ensemble.unheard(), Relaxed);
         self.desk.record(Happening::Human(timed));
         if timed.message.channel().is_some() {
             self.desk.show(Sight::Human(timed));
@@ -75,6 +76,7 @@ impl<M: NoteModel + 'static> Stand<M> {
 
     /// A controller has moved: it asks for something, or is the one that was waited for.
     fn turn(&mut self, timed: TimedMessage) {
+        self.desk.status.control.fetch_add(1, Relaxed);
         if let Some(controllers) = self.controls.hear(timed.message) {
             self.desk.show(Sight::Controllers(controllers));
             return;
@@ -157,6 +159,7 @@ impl<M: NoteModel + 'static> Stand<M> {
                 gone.push(message);
             }
         });
+        self.desk.status.mended.fetch_add(gone.len() as u64, Relaxed);
         gone.into_iter().try_for_each(|message| self.hear(TimedMessage { time: now, message }))
     }
 

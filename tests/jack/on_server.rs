@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use crate::server::{self, Server};
+use super::server::{self, Server};
 
 /// Set in the process that runs a test's body.
 const INSIDE: &str = "ANTIPHON_TEST_INSIDE_JACK";

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jack::{AsyncClient, Client, Control, Frames, MidiIn, MidiOut, Port, ProcessHandler, ProcessScope, RawMidi};
 
-use crate::server::open_client;
+use super::server::open_client;
 
 /// The port on which Antiphon listens.
 pub const ANTIPHON_IN: &str = "Antiphon:Antiphon In";

@@ -11,6 +11,7 @@ use super::frames::{JackOffset, Period};
 use super::stranded::Stranded;
 use crate::control::Claims;
 use crate::echo::Origin;
+use crate::fault;
 use crate::midi::{ShortMessage, TimedMessage};
 use crate::playback::Tape;
 use crate::player::{Owed, Player, PlayerCommand};
@@ -210,6 +211,7 @@ impl Performance {
                 }
             }
         }
+        fault::point("jack process");
         if self.signals.stopping.load(Relaxed) || self.broken {
             self.player.release(music, |time, message| out.send(time, message));
             self.thru.release(|message| out.pass(music, message));
@@ -249,6 +251,7 @@ impl Performance {
         let music = self.latency.musical(now);
         std::mem::take(&mut self.held).release(|message| {
             let timed = TimedMessage { time: now, message };
+            status.received.fetch_add(1, Relaxed);
             routing.hands.hear(message);
             if !self.controls.claims(message) {
                 speaker.play(Part::Human, now, message);
@@ -306,7 +309,10 @@ struct Ears<'a> {
 impl Ears<'_> {
     /// The port has this, which may be a message of the human, or an echo of ours.
     fn meet(&mut self, time: SessionTime, bytes: &[u8], out: &mut Placer<'_>) {
-        let Ok(message) = ShortMessage::from_bytes(bytes) else { return };
+        let Ok(message) = ShortMessage::from_bytes(bytes) else {
+            self.status.passed_over.fetch_add(1, Relaxed);
+            return;
+        };
         if self.routing.echoes.is_echo(time, message) {
             self.status.echoes.fetch_add(1, Relaxed);
             return;
@@ -325,6 +331,7 @@ impl Ears<'_> {
     /// The human sends this.
     fn hear(&mut self, timed: TimedMessage, out: &mut Placer<'_>) {
         let TimedMessage { time, message } = timed;
+        self.status.received.fetch_add(1, Relaxed);
         self.routing.hands.hear(message);
         if !self.controls.claims(message) {
             let now = out.latency.musical(time);

@@ -1,5 +1,6 @@
 //! The pump between JACK's thread and the others.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use rtrb::Consumer;
 
 use super::NAME;
+use crate::fault;
 use crate::midi::TimedMessage;
 use crate::ports::{InputSink, PortError};
 use crate::status::Status;
@@ -35,22 +37,30 @@ impl Pump {
     ) -> Result<Self, PortError> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let broken = Arc::clone(&status);
+        let mut look = move || {
+            fault::point("jack pump");
+            status.figures.input_queue.saw(heard.slots());
+            status.figures.record_queue.saw(sent.slots());
+            while let Ok(TimedMessage { time, message }) = heard.pop() {
+                input.push(time, message.as_bytes());
+            }
+            input.routing().hands.ring_is_empty();
+            while let Ok(piece) = pieces.pop() {
+                input.push_piece(piece);
+            }
+            while let Ok(happening) = sent.pop() {
+                if record.try_send(happening).is_err() {
+                    status.record_dropped.fetch_add(1, Relaxed);
+                }
+            }
+        };
         let pump = move || {
             loop {
                 let stopping = stopped.load(Relaxed);
-                status.figures.input_queue.saw(heard.slots());
-                status.figures.record_queue.saw(sent.slots());
-                while let Ok(TimedMessage { time, message }) = heard.pop() {
-                    input.push(time, message.as_bytes());
-                }
-                input.routing().hands.ring_is_empty();
-                while let Ok(piece) = pieces.pop() {
-                    input.push_piece(piece);
-                }
-                while let Ok(happening) = sent.pop() {
-                    if record.try_send(happening).is_err() {
-                        status.record_dropped.fetch_add(1, Relaxed);
-                    }
+                // After a panic the session is over; what is played until it has ended belongs into the take all the same.
+                if catch_unwind(AssertUnwindSafe(&mut look)).is_err() {
+                    broken.failed.store(true, Relaxed);
                 }
                 if stopping {
                     return;

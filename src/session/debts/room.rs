@@ -12,7 +12,7 @@ use super::synth::Synth;
 use super::wild::{Mood, Moody, Wild, mixed};
 use crate::control::{Assignment, Control, ControlMap};
 use crate::ensemble::{Ensemble, Opening};
-use crate::figures::Progress;
+use crate::figures::{Heard, Progress, Report};
 use crate::midi::{MidiEvent, ShortMessage};
 use crate::playback::Deck;
 use crate::ports::by_hand::{PlayerByHand, SourceByHand};
@@ -47,6 +47,7 @@ pub(super) struct Counts {
     pub keys_missed_by_the_player: u64,
     pub plan_dropped: u64,
     pub refused_by_ports: u64,
+    pub never_heard_by_the_model: u64,
     pub calms: u64,
     pub virtual_seconds: u64,
 }
@@ -59,6 +60,7 @@ impl Counts {
         self.keys_missed_by_the_player += other.keys_missed_by_the_player;
         self.plan_dropped += other.plan_dropped;
         self.refused_by_ports += other.refused_by_ports;
+        self.never_heard_by_the_model += other.never_heard_by_the_model;
         self.calms += other.calms;
         self.virtual_seconds += other.virtual_seconds;
     }
@@ -95,6 +97,8 @@ pub(super) struct Room {
     next_clock: SessionTime,
     /// Until when the conductor and the player get no time.
     stalled: [SessionTime; 2],
+    /// Messages of the human that were recorded.
+    recorded_messages: u64,
     /// Keys that sound, by the record of what Antiphon sent.
     recorded_keys: [u128; 16],
     counts: Counts,
@@ -186,6 +190,7 @@ impl Room {
             clock_every: 0,
             next_clock: SessionTime::ZERO,
             stalled: [SessionTime::ZERO; 2],
+            recorded_messages: 0,
             recorded_keys: [0; 16],
             counts: Counts::default(),
         };
@@ -457,7 +462,8 @@ impl Room {
                 return Err(format!("at port {number} {fault}"));
             }
         }
-        self.recorded[0].try_iter().for_each(drop);
+        let human = self.recorded[0].try_iter().filter(|happening| matches!(happening, Happening::Human(_)));
+        self.recorded_messages += human.count() as u64;
         while let Ok(happening) = self.recorded[1].try_recv() {
             let Happening::Ai(timed) = happening else { continue };
             let (MidiEvent::NoteOn { channel, key, .. } | MidiEvent::NoteOff { channel, key }) = timed.message.event()
@@ -489,6 +495,21 @@ impl Room {
         Ok(())
     }
 
+    /// All that came in was recorded, was control, or was dropped.
+    fn all_accounted_for(&self) -> Result<(), String> {
+        let report = Report::new(&self.status);
+        let Heard { messages, mended, control, .. } = report.heard;
+        let went = self.recorded_messages + control + report.dropped.input + report.dropped.record;
+        if messages + mended != went {
+            let recorded = self.recorded_messages;
+            return Err(format!(
+                "{recorded} recorded messages do not add up: {:?}, {:?}",
+                report.heard, report.dropped
+            ));
+        }
+        Ok(())
+    }
+
     fn let_go(&mut self) {
         for (source, channel, key) in std::mem::take(&mut self.held) {
             let bytes = if key < 128 { [0x80 | channel, key, 64] } else { [0xb0 | channel, key - 128 + 64, 0] };
@@ -511,6 +532,7 @@ impl Room {
         self.wait(LONG)?;
         self.ports.iter().for_each(|port| port.synth.state().refused_lately = false);
         self.all_silent("long after everybody has let go")?;
+        self.all_accounted_for()?;
         let mut held = Vec::new();
         self.stand.as_ref().expect("it plays").ensemble.held(|message| held.push(message));
         if !held.is_empty() {
@@ -555,6 +577,7 @@ impl Room {
         counts.keys_missed_by_the_player = count(&self.status.player_missed);
         counts.plan_dropped = count(&self.status.plan_dropped);
         counts.refused_by_ports = count(&self.status.send_failed);
+        counts.never_heard_by_the_model = count(&self.status.unheard);
         counts.virtual_seconds = self.now().as_micros() / 1_000_000;
         let mut stand = self.stand.take().expect("it plays");
         let mut player = self.player.take().expect("it plays");

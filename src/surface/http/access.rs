@@ -11,6 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
+use crate::fault;
+
 /// A secret that opens the page from other machines.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
@@ -108,6 +110,7 @@ fn is_this_machine(host: &str) -> bool {
 /// Lets a request through or refuses it. The page's own files hold no secret, so that a browser can load them by the
 /// links inside the page.
 pub(super) async fn check(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    fault::point("http");
     let open =
         matches!(request.uri().path(), "/page.css" | "/page.js" | "/roll.js" | "/rig.js" | "/takes.js" | "/icon.svg");
     match access.refusal(&request) {

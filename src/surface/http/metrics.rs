@@ -49,14 +49,30 @@ fn text(status: &Status) -> String {
         ],
     );
     family(
+        "heard_messages_total",
+        "counter",
+        "Messages that came in, by where they went.",
+        &[
+            ("{to=\"take\"}", float(report.heard.recorded)),
+            ("{to=\"tempo\"}", float(report.heard.clock)),
+            ("{to=\"control\"}", float(report.heard.control)),
+            ("{to=\"sysex\"}", float(report.heard.sysex)),
+            ("{to=\"echo\"}", float(report.heard.echoes)),
+            ("{to=\"nothing\"}", float(report.heard.passed_over)),
+        ],
+    );
+    family(
         "lost_total",
         "counter",
         "What was lost, by where.",
         &[
             ("{where=\"input\"}", float(status.input_dropped.load(Relaxed))),
+            ("{where=\"player\"}", float(status.player_missed.load(Relaxed))),
+            ("{where=\"model\"}", float(status.unheard.load(Relaxed))),
             ("{where=\"plan\"}", float(status.plan_dropped.load(Relaxed))),
             ("{where=\"send\"}", float(status.send_failed.load(Relaxed))),
             ("{where=\"record\"}", float(status.record_dropped.load(Relaxed))),
+            ("{where=\"sysex\"}", float(status.sysex_lost.load(Relaxed))),
             ("{where=\"session_file\"}", float(status.session_dropped.load(Relaxed))),
             ("{where=\"take\"}", float(status.write_failed.load(Relaxed))),
         ],

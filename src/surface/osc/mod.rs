@@ -28,6 +28,7 @@ use exchange::{Deed, Exchange};
 pub use listing::Listing;
 use packet::Tag;
 
+use crate::fault;
 use crate::session::Controller;
 use crate::sight::{Feed, Sight, Watcher};
 use crate::status::Status;
@@ -168,6 +169,7 @@ impl Stand {
                 },
                 () = moment(due) => {}
             }
+            fault::point("osc");
             self.exchange.wake(Instant::now(), &mut self.deeds);
         }
         self.exchange.end(Instant::now(), &mut self.deeds);
