@@ -117,6 +117,11 @@ impl Default for Echoes {
 impl Echoes {
     /// Whether echoes are kept from being heard.
     pub fn suppress(&self, suppressed: bool) {
+        if suppressed && !self.suppressed.load(Relaxed) {
+            // What was heard meanwhile has not been looked at: its note-offs are to be heard as well.
+            self.down.iter().flatten().for_each(|notes| notes.store(0, Relaxed));
+            self.held.iter().flatten().for_each(|keys| keys.store(0, Relaxed));
+        }
         self.suppressed.store(suppressed, Relaxed);
     }
 

@@ -179,6 +179,24 @@ fn echoes_are_heard_where_that_is_set() {
     assert!(!echoes.is_echo(at(2), on(60, 80)));
 }
 
+/// Found by the note-debts test.
+#[test]
+fn a_note_that_was_heard_while_echoes_were_is_released_though_they_are_not_any_more() {
+    let echoes = Echoes::default();
+    echoes.sent(at(0), on(60, 80), Origin::Own);
+    assert!(echoes.is_echo(at(5), on(60, 80)));
+    echoes.suppress(false);
+    echoes.sent(at(100), off(60), Origin::Own);
+    assert!(!echoes.is_echo(at(105), off(60)));
+    echoes.sent(at(200), on(60, 80), Origin::Own);
+    assert!(!echoes.is_echo(at(205), on(60, 80)));
+    echoes.suppress(true);
+    echoes.sent(at(300), off(60), Origin::Own);
+    assert!(!echoes.is_echo(at(305), off(60)), "its note-on was heard");
+    echoes.sent(at(400), on(60, 80), Origin::Own);
+    assert!(echoes.is_echo(at(405), on(60, 80)), "from now on it is as ever");
+}
+
 proptest! {
     /// Antiphon plays into a loop while a human plays the same keys at other velocities: exactly what the human
     /// plays is heard, from the beginning where the loop is quick, else once it is known.

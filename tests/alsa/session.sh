@@ -3,8 +3,8 @@
 #
 # Runs in an empty folder on a machine with the sequencer. The player, the recorder and the reader are ALSA's own tools
 # and midicsv; CHECK is check-midi-debts.awk. Two sessions: one over "Midi Through", so that phrase and answer are
-# recorded on one clock, ended by SIGTERM; one straight into the port, ended by SIGINT. Nothing is asserted about
-# how long things take, because the machine may be emulated.
+# recorded on one clock, ended by SIGTERM; one straight into the port, ended by SIGINT; then a flood. Nothing is asserted
+# about how long things take, because the machine may be emulated.
 set -euo pipefail
 export ANTIPHON_CONFIG=none # the developer's own file says nothing here
 antiphon=$1 model=$2 check=$3
@@ -149,4 +149,31 @@ wait "$left" || fail "the one of another name ended with status $?"
 end INT
 judge
 
-echo "ALSA: ok, two sessions with $first_session and $answered notes of answer, every note released"
+session="a flood on a raw cable, SIGTERM"
+begin 13
+# Running status on each of 16 channels, with active sensing and clock in between; as much at once as ALSA keeps for us.
+flood() {
+    local channel=$1 key
+    printf '%b' "\\x9$(printf %x "$channel")"
+    for key in $(seq 30 89); do
+        printf '%b' "$(printf '\\x%02x\\x40\\x%02x\\x00' "$key" "$key")"
+        [ $((key % 8)) != 0 ] || printf '\xfe\xf8'
+    done
+}
+raw=$(amidi -l | awk '/Virtual Raw MIDI/ { print $2; exit }')
+cable=$(aconnect -l | awk -F"[ :]+" '/^client .*Virtual Raw MIDI|^client .*VirMIDI/ { print $2 ":0"; exit }')
+aconnect "$cable" "$input"
+for channel in $(seq 0 15); do
+    flood "$channel" >flood.bin
+    amidi -p "$raw" -s flood.bin
+    sleep 0.5
+done
+wait_for 180 "$notes_wanted notes of an answer" answer_sounds
+end TERM
+flooded=$(grep '^heard: ' daemon.log)
+case $flooded in
+    "heard: 2048 messages, 1920 in the take, 128 of a clock,"*) ;;
+    *) fail "of 2048 messages it says: $flooded" ;;
+esac
+
+echo "ALSA: ok, a flood of 2048 messages, two sessions with $first_session and $answered notes of answer, every note released"

@@ -83,8 +83,9 @@ fn flood(seconds: f64) -> ExitCode {
     let begun = Instant::now();
     let mut sum = Sum::default();
     let only = std::env::var(ONLY).ok();
+    let floods: f64 = FLOODS.iter().map(|_| 1.0).sum();
     for kind in FLOODS.iter().filter(|kind| only.as_deref().is_none_or(|only| only == kind.name)) {
-        let account = meet(kind, seconds / FLOODS.len() as f64);
+        let account = meet(kind, seconds / floods);
         eprintln!("load: {}: {}", kind.name, account.figures());
         sum.add(kind.name, account);
     }
