@@ -11,6 +11,7 @@ pub mod onnx_proto;
 mod skeleton;
 #[cfg(any(test, feature = "doors"))]
 pub(crate) mod toy;
+#[cfg(feature = "engine")]
 mod type_info;
 
 #[cfg(feature = "engine")]

@@ -39,7 +39,9 @@ use name_lock::System;
 pub use name_lock::{Holder, NameLock, holders};
 pub use offset::{Destination, Offset};
 pub use player_thread::{Change, Order, PlayerThread};
-pub(crate) use realtime::{raise_conductor, timing};
+pub(crate) use realtime::raise_conductor;
+#[cfg(feature = "engine")]
+pub(crate) use realtime::timing;
 pub use routing::Routing;
 pub(crate) use sound::Surroundings;
 pub use sound::{Sound, SoundFigures, SoundSettings, Speaker};
