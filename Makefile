@@ -20,13 +20,13 @@ N = 20
 EVENTS = 1000000
 SEED = 1
 
-.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test kill-test \
-        load-test recipes bench-live soak note-debts fuzz sbom train train-shared bench-train bench-read docs examples songs \
+.PHONY: help checkout jam build test lint audit test-cargo test-jack test-browser test-alsa cable-test sound-test load-test kill-test \
+        recipes bench-live bench-synth compare-synth soak note-debts fuzz sbom train train-shared bench-train bench-read docs examples songs \
         setup setup-test
 .NOTPARALLEL:
 
 # The developer's own configuration has no say in tests and measurements.
-test-cargo test-jack test-browser test-alsa cable-test load-test bench-live soak: export ANTIPHON_CONFIG = none
+test-cargo test-jack test-browser test-alsa cable-test sound-test load-test bench-live soak: export ANTIPHON_CONFIG = none
 
 help: ## this table
 	@echo 'make TARGET [ARGS="..."]'
@@ -67,6 +67,9 @@ test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
 cable-test: build ## a synth that goes and comes back N=20 times on the ALSA sequencer, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx $(N)
 
+sound-test: build ## --synth on a sound card that is pulled out and put back, in a virtual machine
+	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx sound
+
 recipes: build ## recipes of the guide with the real programs, on a JACK server of its own: FluidSynth, Ardour, mido; ARGS=ardour
 	@tools/recipes/run.sh $(RELEASE)/antiphon $(ARGS)
 
@@ -84,7 +87,13 @@ note-debts: setup checkout ## sessions at random under virtual time until EVENTS
 bench-live: setup-test checkout ## the daemon on a JACK server with a simulated player: how well it keeps time; SECONDS=60
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --seconds $(SECONDS) $(ARGS)
 
-soak: setup-test checkout ## the same for MINUTES=60, held against what a long session must keep: memory, misses, stuck notes, the take
+bench-synth: setup checkout ## which share of real time the sound of --synth takes with 64 voices; ARGS="--soundfont piano.sf2 --seconds 30"
+	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench synth -- $(ARGS)
+
+compare-synth: build ## antiphon render beside FluidSynth, the same notes on the same SoundFont; ARGS=FONT.sf2
+	@tools/compare-fluidsynth/compare.sh $(RELEASE)/antiphon $(ARGS)
+
+soak: setup-test checkout ## as bench-live for MINUTES=60, held against what a long session must keep: memory, misses, stuck notes, the take
 	cargo bench $(filter-out --release,$(CARGO_FLAGS)) --bench live -- --soak --seconds $$(($(MINUTES) * 60)) $(ARGS)
 
 train: build ## train the model on mid_songs; ARGS passes options on

@@ -14,14 +14,15 @@ thread_local! {
     static IS_TRIED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notices panics in all threads from now on; what is said of them stays as it is.
+/// Notices panics in all threads from now on; what is said of them stays as it is. Of what is only tried nothing is said:
+/// who tries it has a sentence of their own.
 pub(crate) fn notice_panics() {
     let say = take_hook();
     set_hook(Box::new(move |panic| {
         if !IS_TRIED.get() {
             HAS_BROKEN.store(true, Relaxed);
+            say(panic);
         }
-        say(panic);
     }));
 }
 
@@ -30,7 +31,8 @@ pub(crate) fn has_broken() -> bool {
     HAS_BROKEN.load(Relaxed)
 }
 
-/// Tries something that may panic without harm: a foreign file may make an engine do so. `None` when it has.
+/// Tries something that may panic without harm: a foreign file may make an engine or a synthesiser do so. `None` when it
+/// has.
 pub(crate) fn tried<T>(work: impl FnOnce() -> T) -> Option<T> {
     let before = IS_TRIED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(work));

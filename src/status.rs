@@ -194,6 +194,7 @@ impl Status {
             (&self.sysex_dropped, "pieces of SysEx dropped"),
             (&self.sysex_lost, "SysEx messages not recorded"),
             (&self.session_dropped, "calls missing in the session file"),
+            (&self.sound.dropouts, "dropouts of the sound"),
             (&self.sound.dropped, "messages not heard"),
             (&self.sound.lost, "times the sound device has gone"),
             (&self.ports_lost, "times a named port has gone"),

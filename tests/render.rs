@@ -4,9 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use antiphon::midi_file::{Score, Tempo, Track, write};
+use antiphon::midi_file::{Score, Tempo, Track, read_notes, write};
 use antiphon::note::Note;
 use antiphon::time::{SessionDuration, SessionTime};
+
+#[path = "soundfont/mod.rs"]
+mod soundfont;
 
 const RATE: u32 = 32_000;
 
@@ -77,6 +80,31 @@ fn notes_sound_when_the_tempo_map_says_and_the_end_is_silent() {
             assert!(heard.abs_diff(played) <= 4, "{heard} instead of {played}");
         }
         assert!(loud[loud.len() - 100..].iter().all(|ms| *ms < 2e-4), "it rings at the end");
+    }
+}
+
+#[test]
+fn a_note_begins_at_its_frame_and_on_a_soundfont_within_32_frames() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("sine.sf2"), soundfont::sine()).expect("written");
+    let (wav, song) = (folder.path().join("one.wav"), folder.path().join("take.mid"));
+    for us in [500_000, 777_777, 1_234_567, 2_000_015] {
+        let one = [Note { onset: SessionTime::from_micros(us), ..note(0, 69, 100) }];
+        let score = Score { tracks: vec![Track::of_notes("You", &one, 0)], ..Score::default() };
+        fs::write(&song, write(&score).expect("short")).expect("written");
+        // To the file's own tick.
+        let onset = read_notes(&song).expect("ours")[0].onset.as_micros();
+        let frame = usize::try_from((onset * u64::from(RATE) + 500_000) / 1_000_000).expect("seconds");
+        for (font, latest) in [("built-in", 1), ("sine.sf2", 33)] {
+            let flags = ["--format", "f32", "--force", "--soundfont", font];
+            let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+            command.args(["render", "take.mid", "one.wav", "--rate", "32000"]).args(flags);
+            let output = command.current_dir(folder.path()).output().expect("it starts");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let samples = hound::WavReader::open(&wav).expect("a WAV file").into_samples::<f32>();
+            let first = samples.into_iter().position(|sample| sample.expect("whole").abs() > 1e-9).expect("heard") / 2;
+            assert!((frame..=frame + latest).contains(&first), "{font}: {first} instead of {frame}");
+        }
     }
 }
 

@@ -116,6 +116,7 @@ if [ $for_tests = yes ]; then
         say "left out: the test of the page in a browser"
     install "checks by other programs" midicsv abcmidi || say "left out: the checks with midicsv and abc2midi"
     install "OSC spoken by liblo" liblo-tools || say "left out: OSC spoken by another implementation"
+    install "sound on a SoundFont" timgm6mb-soundfont || say "left out: the tests on an installed SoundFont"
     install "checking the scripts" shellcheck || say "left out: shellcheck"
     if [ "$(uname -m)" = x86_64 ]; then
         install "the test on the ALSA sequencer" \

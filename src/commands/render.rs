@@ -11,6 +11,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use super::log::Log;
 use super::soundfonts::choose;
 use super::{Exit, Failure, say};
+use crate::fault;
 use crate::midi::ShortMessage;
 use crate::midi_file::{Song, read_song};
 use crate::synth::{Gains, Mixer, Part};
@@ -109,6 +110,8 @@ pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {
         let sentence = format!("{} is too long for a WAV file; take a lower --rate", flags.song.display());
         return Err(Failure::new(Exit::Sound, sentence));
     }
+    // A SoundFont may make its player panic; there is a sentence for that.
+    fault::notice_panics();
     let chosen = choose(flags.soundfont.as_deref())?;
     chosen.passed_over.iter().for_each(|sentence| Log::default().warning(sentence));
     let gains = Gains { human: flags.gain * flags.human_gain, ai: flags.gain * flags.ai_gain };

@@ -177,7 +177,7 @@ pub struct Report {
     pub deepest: Deepest,
     /// What was lost elsewhere.
     pub dropped: Dropped,
-    /// The sound of `--synth`, while a device is open.
+    /// The sound of `--synth`, once a device has been open.
     #[serde(default)]
     pub sound: Option<SoundReport>,
 }
@@ -185,7 +185,7 @@ pub struct Report {
 /// How the sound is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SoundReport {
-    /// Frames a second.
+    /// Frames a second; 0 while no device is open.
     pub rate: u32,
     /// Frames a block.
     pub frames: u32,
@@ -193,6 +193,9 @@ pub struct SoundReport {
     pub latency_us: u64,
     /// Blocks that came too late.
     pub dropouts: u64,
+    /// Times at which the device has gone.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// What became of the notes of the answers.
@@ -303,11 +306,12 @@ impl Report {
                 sysex_pieces: count(&status.sysex_dropped),
                 sysex: count(&status.sysex_lost),
             },
-            sound: (status.sound.rate.load(Relaxed) > 0).then(|| SoundReport {
+            sound: (count(&status.sound.blocks) > 0).then(|| SoundReport {
                 rate: status.sound.rate.load(Relaxed),
                 frames: status.sound.frames.load(Relaxed),
                 latency_us: count(&status.sound.latency_us),
                 dropouts: count(&status.sound.dropouts),
+                lost: count(&status.sound.lost),
             }),
         }
     }
@@ -341,10 +345,15 @@ impl fmt::Display for Report {
         write!(f, "deepest queues: input {input} ({} dropped), ", dropped.input)?;
         write!(f, "player {player}, record {record} ({} dropped); ", dropped.record)?;
         write!(f, "{} notes never heard by the model", dropped.model)?;
-        let Some(SoundReport { rate, frames, latency_us, dropouts }) = self.sound else { return Ok(()) };
-        write!(f, "\nsound: {rate} Hz, {frames} frames a block, ")?;
-        let latency = SessionDuration::from_micros(latency_us).as_seconds() * 1000.0;
-        write!(f, "{latency:.1} ms from key to loudspeaker, {dropouts} dropouts")
+        let Some(SoundReport { rate, frames, latency_us, dropouts, lost }) = self.sound else { return Ok(()) };
+        if rate == 0 {
+            f.write_str("\nsound: no device is open, ")?;
+        } else {
+            let latency = SessionDuration::from_micros(latency_us).as_seconds() * 1000.0;
+            write!(f, "\nsound: {rate} Hz, {frames} frames a block, {latency:.1} ms from key to loudspeaker, ")?;
+        }
+        write!(f, "{dropouts} dropouts")?;
+        if lost > 0 { write!(f, ", the device has gone {lost} times") } else { Ok(()) }
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) use realtime::raise_conductor;
 pub(crate) use realtime::timing;
 pub use routing::Routing;
 pub(crate) use sound::Surroundings;
-pub use sound::{Sound, SoundFigures, SoundSettings, Speaker};
+pub use sound::{Callback, Sound, SoundFigures, SoundSettings, Speaker};
 
 use crate::conductor::LEAD;
 use crate::control::Claims;

@@ -1,4 +1,4 @@
-//! Real-time priority for the thread that plays and for the one that plans.
+//! Real-time priority for the thread that plays, the one that sounds and the one that plans.
 
 use thread_priority::{
     RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
@@ -7,6 +7,10 @@ use thread_priority::{
 
 /// Priority among real-time threads, 1 to 99: below JACK's and the sound card's, which serve everybody.
 const PLAYER: u8 = 40;
+
+/// That of the sound device's thread, where it is ours: below the player's, which has microseconds to do at a time.
+#[cfg(target_os = "linux")]
+const SOUND: u8 = 30;
 
 /// That of the conductor's thread: below the player's. It works in steps of a few milliseconds and then sleeps.
 const CONDUCTOR: u8 = 20;
@@ -42,6 +46,13 @@ pub(crate) fn timing() -> String {
 pub(crate) fn raise_conductor() {
     #[cfg(unix)]
     raise_to(CONDUCTOR);
+}
+
+/// Raises the calling thread, which the sound device calls back, where the user has the right. JACK's and other systems'
+/// have been raised by those who own them.
+pub(super) fn raise_sound() {
+    #[cfg(target_os = "linux")]
+    raise_to(SOUND);
 }
 
 #[cfg(unix)]

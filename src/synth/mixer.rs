@@ -1,9 +1,8 @@
 //! Both parts together: an instrument for each, their gains, the limiter.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::limiter::{Limiter, share};
 use super::{BuiltIn, Instrument, Part, Timbre};
+use crate::fault::tried;
 use crate::midi::ShortMessage;
 
 /// Frames that are rendered in one go.
@@ -116,12 +115,12 @@ impl Mixer {
     }
 
     /// A SoundFont may be so odd that its player breaks down in the middle of a note: then the built-in instrument plays
-    /// on, instead of the whole program ending.
+    /// on, instead of the whole program ending. That moment alone takes memory.
     fn guarded(&mut self, act: impl FnOnce(&mut Self)) {
         if self.spare.is_none() || self.broken {
             return act(self);
         }
-        if catch_unwind(AssertUnwindSafe(|| act(self))).is_err() {
+        if tried(|| act(self)).is_none() {
             self.block = [[0.0; BLOCK]; 2];
             self.broken = true;
             // What has broken down stays where the spare was: giving its memory back is not for this thread.

@@ -1,13 +1,13 @@
 //! A SoundFont played by `rustysynth`.
 
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use rustysynth::SoundFont;
 use rustysynth::{Synthesizer, SynthesizerSettings};
 
 use super::Instrument;
+use crate::fault::tried;
 use crate::midi::ShortMessage;
 
 /// Samples that sound at once: a key of many SoundFonts takes two, left and right.
@@ -24,12 +24,40 @@ const RATES: std::ops::RangeInclusive<u32> = 16_000..=192_000;
 /// # Errors
 /// What is wrong with it, in words.
 pub fn read(bytes: &[u8]) -> Result<Arc<SoundFont>, String> {
-    // A damaged file may go beyond a bound that the crate does not look at.
-    match catch_unwind(AssertUnwindSafe(|| SoundFont::new(&mut Cursor::new(bytes)))) {
-        Ok(Ok(font)) => Ok(Arc::new(font)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("it is damaged".to_owned()),
+    // The crate takes as much memory as a chunk says that it is long, whether it is there or not.
+    if !chunks_are_whole(bytes) {
+        return Err("it is cut off or damaged".to_owned());
     }
+    // A damaged file may go beyond a bound that the crate does not look at.
+    match tried(|| SoundFont::new(&mut Cursor::new(bytes))) {
+        Some(Ok(font)) => Ok(Arc::new(font)),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("it is damaged".to_owned()),
+    }
+}
+
+/// Whether the three lists of a SoundFont, and the chunks in them, are as long as they say.
+fn chunks_are_whole(bytes: &[u8]) -> bool {
+    // Behind `RIFF`, a length that the crate does not look at either, and `sfbk`.
+    let mut rest = bytes.get(12..).unwrap_or_default();
+    for _ in 0..3 {
+        let Some((list, behind)) = chunk(rest) else { return false };
+        // Behind the list's kind.
+        let mut chunks = list.get(4..).unwrap_or_default();
+        while !chunks.is_empty() {
+            let Some((_, behind)) = chunk(chunks) else { return false };
+            chunks = behind;
+        }
+        rest = behind;
+    }
+    true
+}
+
+/// What the first chunk holds, and what is behind it.
+fn chunk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<8>()?;
+    let [_, _, _, _, length @ ..] = *head;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(length)).ok()?)
 }
 
 /// See above.

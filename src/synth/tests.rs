@@ -1,5 +1,8 @@
 //! What is heard: pitch, force, pedals, bounds, clicks.
 
+#[path = "../../tests/soundfont/mod.rs"]
+mod font;
+
 use super::*;
 use crate::time::SessionDuration;
 
@@ -182,6 +185,64 @@ fn drums_sound_on_their_channel_and_end_by_themselves() {
 }
 
 /// A mixer with the built-in instrument.
+#[test]
+fn a_soundfont_has_its_pitch_at_every_rate() {
+    let font = read_soundfont(&font::sine()).expect("ours");
+    for rate in [16_000, 44_100, 48_000, 192_000] {
+        let mut player = Timbre::Font(Arc::clone(&font)).instrument(rate).expect("a usual rate");
+        player.play(on(69, 100));
+        let [left, _] = listen(&mut *player, 1.0);
+        let turns = left[4_800..].windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
+        let expected = 43_200 * 440 / usize::try_from(rate).expect("small");
+        assert!(turns.abs_diff(expected) <= 1, "{turns} turns instead of {expected} at {rate} Hz");
+    }
+    assert!(Timbre::Font(font).instrument(8_000).is_err());
+}
+
+#[test]
+fn a_soundfont_whose_player_breaks_down_gives_way_to_the_built_in_instrument() {
+    let font = read_soundfont(&font::breaking()).expect("it looks well");
+    let gains = Gains::default();
+    let mut mixer = Mixer::new(&Timbre::Font(font), RATE, gains).expect("a usual rate");
+    mixer.play(Part::Human, on(127, 100));
+    (0..500).for_each(|_| drop(mixed(&mut mixer, gains, 480)));
+    assert!(mixer.is_broken());
+    mixer.play(Part::Ai, on(69, 100));
+    let sound = mixed(&mut mixer, gains, 9_600);
+    let [there, beside] = [440.0, 466.2].map(|hertz| share_of(&sound, hertz));
+    assert!(there > 0.005 && there > 10.0 * beside, "{there}, a semitone above {beside}");
+}
+
+#[test]
+fn a_damaged_soundfont_is_refused_whatever_is_damaged() {
+    let whole = font::sine();
+    let mut random = 7u64;
+    let mut refused = 0;
+    for round in 0..1_500usize {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + round % 3 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let place = usize::try_from(random >> 33).expect("31 bits") % bytes.len();
+            bytes[place] = [0, 1, 0x7f, 0xff][round % 4];
+        }
+        if round % 5 == 0 {
+            bytes.truncate(round % whole.len());
+        }
+        match read_soundfont(&bytes) {
+            Ok(font) => {
+                let mut mixer = Mixer::new(&Timbre::Font(font), RATE, Gains::default()).expect("a usual rate");
+                (0..128).step_by(9).for_each(|key| mixer.play(Part::Ai, on(key, 100)));
+                mixed(&mut mixer, Gains::default(), 2_000);
+            }
+            Err(why) => {
+                refused += 1;
+                assert!(!why.is_empty() && !why.contains('\n'), "{why:?}");
+            }
+        }
+    }
+    assert!(refused > 300, "{refused}");
+}
+
 fn mixer(gains: Gains) -> Mixer {
     Mixer::new(&Timbre::BuiltIn, RATE, gains).expect("it takes any rate")
 }

@@ -19,6 +19,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts `antiphon jam` with the bundled model in `folder`, and keeps what it says in `folder/daemon.log`.
+    #[allow(dead_code, reason = "not everybody leaves the environment as it is")]
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_in(folder, arguments, &[])
     }
@@ -78,8 +79,13 @@ impl Daemon {
     }
 
     /// Sends the signal and waits for the end. Gives back how it ended and all that it said.
-    pub fn stop(mut self, signal: &str, limit: Duration) -> (ExitStatus, String) {
+    pub fn stop(self, signal: &str, limit: Duration) -> (ExitStatus, String) {
         self.signal(signal);
+        self.wait(limit)
+    }
+
+    /// Waits for the end. Gives back how it ended and all that it said.
+    pub fn wait(mut self, limit: Duration) -> (ExitStatus, String) {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.ended() {
@@ -91,6 +97,7 @@ impl Daemon {
     }
 
     /// Resident memory in MB (10^6 bytes), as Linux tells it; zero elsewhere.
+    #[allow(dead_code, reason = "not everybody who starts one asks for it")]
     pub fn resident_mb(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let kilobytes = |name: &str| {

@@ -4,6 +4,8 @@
 mod cables;
 #[path = "../daemon/mod.rs"]
 mod daemon;
+#[path = "../hearing/mod.rs"]
+mod hearing;
 mod loops;
 mod names;
 #[path = "../jack/on_server.rs"]
@@ -16,6 +18,9 @@ mod replaying;
 mod restarts;
 #[path = "../jack/server.rs"]
 mod server;
+#[path = "../soundfont/mod.rs"]
+mod soundfont;
+mod sounding;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The timing paths take no memory and give none back: the player, the way in, JACK's `process()`.
+//! The timing paths take no memory and give none back: the player, the way in, JACK's `process()`, the sound.
 //!
 //! An allocator of this program's own counts the calls of each thread. What is proved: no call of Rust's allocator, in
 //! the whole of the code that runs there, standard library and dependencies included. What is not: memory that C
@@ -15,6 +15,9 @@ mod pianist;
 #[cfg(feature = "jack")]
 #[path = "../jack/server.rs"]
 mod server;
+mod sound;
+#[path = "../soundfont/mod.rs"]
+mod soundfont;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +33,7 @@ use antiphon::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile,
 use antiphon::note::Note;
 use antiphon::playback::Tape;
 use antiphon::player::{Manners, PlannedNote, Player, PlayerCommand, Yielding};
-use antiphon::ports::{Attachments, Backend, InputSink, PortName};
+use antiphon::ports::{Attachments, Backend, InputSink, PortName, SoundSettings};
 use antiphon::recorder::Splits;
 use antiphon::session::{LiveSession, LiveSettings};
 use antiphon::session_file::Header;
@@ -196,6 +199,10 @@ fn measuring_takes_no_memory() {
 
 /// A session with the bundled model that plays the human's part from a phrase; ends when dropped.
 fn session(backend: Backend, take: PathBuf) -> LiveSession {
+    session_with_sound(backend, take, None)
+}
+
+fn session_with_sound(backend: Backend, take: PathBuf, sound: Option<SoundSettings>) -> LiveSession {
     let engine = Engine::start(&EngineChoice::Embedded).expect("the engine starts");
     let file = ModelFile::from_bytes(Path::new("bundled"), BUNDLED_MODEL.to_vec()).expect("ours");
     let model = LstmModel::load(&file, &engine).expect("the engine takes it");
@@ -210,7 +217,7 @@ fn session(backend: Backend, take: PathBuf) -> LiveSession {
         take,
         splits: Splits::default(),
         takes: Arc::new(|_| Err("no take".into())),
-        sound: None,
+        sound,
         session_file: Some(header),
     };
     LiveSession::start(settings, Clock::new(), ensemble, Arc::new(|_| Err("no other model".into()))).expect("it starts")

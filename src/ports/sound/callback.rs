@@ -24,20 +24,22 @@ const AHEAD: f64 = 0.25;
 const DRIFT: f64 = 0.001;
 
 /// See above. When it is dropped, the line's end goes back to the thread that opens devices.
-pub(super) struct Callback {
+pub struct Callback {
     playback: Option<Playback>,
     frames: Box<[[f32; 2]]>,
     clock: Clock,
     routing: Arc<Routing>,
     status: Arc<Status>,
     /// Set when it is to fade out.
-    pub fading: Arc<AtomicBool>,
+    fading: Arc<AtomicBool>,
     back: Sender<Resting>,
     last: Option<SessionTime>,
     ahead: f64,
 }
 
 impl Callback {
+    /// A callback that plays what comes over the line of `playback`, and gives the line's end to `back` when it is dropped.
+    /// Once `fading` is set it becomes silent.
     pub fn new(
         playback: Playback,
         (clock, routing, status): (Clock, Arc<Routing>, Arc<Status>),
@@ -49,6 +51,8 @@ impl Callback {
         Self { playback, frames, clock, routing, status, fading, back, last: None, ahead: 0.0 }
     }
 
+    /// Fills a block of so many channels.
+    ///
     /// Thread: the device's. Realtime-safe: yes, on devices that sound.
     ///
     /// `beyond` is how long the device takes from its callback to the loudspeaker.

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use super::callback::Callback;
 use super::{SoundSettings, Surroundings};
+use crate::ports::realtime::raise_sound;
 use crate::synth::{Mixer, Resting};
 
 /// A device that sounds.
@@ -64,14 +65,16 @@ fn try_to_open(
     let fading = Arc::new(AtomicBool::new(false));
     let of_session = (around.clock, Arc::clone(&around.routing), Arc::clone(&around.status));
     let callback = Callback::new(end.wake(mixer), of_session, Arc::clone(&fading), back.clone());
+    // JACK's thread has its priority from JACK.
+    let raised = wanted.through_jack;
     let stream = match usual.sample_format() {
-        SampleFormat::F32 => stream::<f32>(&device, config, callback, around, trouble),
-        SampleFormat::F64 => stream::<f64>(&device, config, callback, around, trouble),
-        SampleFormat::I8 => stream::<i8>(&device, config, callback, around, trouble),
-        SampleFormat::I16 => stream::<i16>(&device, config, callback, around, trouble),
-        SampleFormat::I32 => stream::<i32>(&device, config, callback, around, trouble),
-        SampleFormat::U8 => stream::<u8>(&device, config, callback, around, trouble),
-        SampleFormat::U16 => stream::<u16>(&device, config, callback, around, trouble),
+        SampleFormat::F32 => stream::<f32>(&device, config, (callback, raised), around, trouble),
+        SampleFormat::F64 => stream::<f64>(&device, config, (callback, raised), around, trouble),
+        SampleFormat::I8 => stream::<i8>(&device, config, (callback, raised), around, trouble),
+        SampleFormat::I16 => stream::<i16>(&device, config, (callback, raised), around, trouble),
+        SampleFormat::I32 => stream::<i32>(&device, config, (callback, raised), around, trouble),
+        SampleFormat::U8 => stream::<u8>(&device, config, (callback, raised), around, trouble),
+        SampleFormat::U16 => stream::<u16>(&device, config, (callback, raised), around, trouble),
         other => return Err(format!("it takes samples of the form {other}, which are not made here")),
     };
     let stream = stream.map_err(|error| said(&error))?;
@@ -87,7 +90,7 @@ fn try_to_open(
 fn stream<T: SizedSample + FromSample<f32>>(
     device: &Device,
     config: StreamConfig,
-    mut callback: Callback,
+    (mut callback, mut raised): (Callback, bool),
     around: &Surroundings,
     trouble: &Sender<ErrorKind>,
 ) -> Result<Stream, cpal::Error> {
@@ -96,6 +99,9 @@ fn stream<T: SizedSample + FromSample<f32>>(
     device.build_output_stream(
         config,
         move |data: &mut [T], info: &OutputCallbackInfo| {
+            if !std::mem::replace(&mut raised, true) {
+                raise_sound();
+            }
             let stamps = info.timestamp();
             callback.fill(data, channels, stamps.playback.saturating_duration_since(stamps.callback));
         },

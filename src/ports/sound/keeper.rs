@@ -65,9 +65,10 @@ impl Keeper {
                         self.around.status.sound.rate.store(0, Relaxed);
                         self.around.status.sound.lost.fetch_add(1, Relaxed);
                         let sentence = format!("no sound: {} has gone ({why}); it is waited for", gone.name);
+                        // First, because a device that hangs does not let go.
+                        self.show(Sight::Trouble(sentence));
                         drop(gone);
                         resting = self.line_back();
-                        self.show(Sight::Trouble(sentence));
                         // At once: it may only have become another.
                         try_at = Instant::now();
                     }

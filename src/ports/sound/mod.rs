@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
+pub use callback::Callback;
 use crossbeam_channel::Sender;
 use keeper::Keeper;
 
@@ -54,7 +55,7 @@ pub struct SoundFigures {
     /// Times at which the device has gone.
     pub lost: AtomicU64,
     /// Blocks so far.
-    pub(super) blocks: AtomicU64,
+    pub(crate) blocks: AtomicU64,
     /// Whether the SoundFont's player has broken down.
     pub(super) broken: AtomicBool,
 }

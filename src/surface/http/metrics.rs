@@ -75,6 +75,7 @@ fn text(status: &Status) -> String {
             ("{where=\"sysex\"}", float(status.sysex_lost.load(Relaxed))),
             ("{where=\"session_file\"}", float(status.session_dropped.load(Relaxed))),
             ("{where=\"take\"}", float(status.write_failed.load(Relaxed))),
+            ("{where=\"sound\"}", float(status.sound.dropped.load(Relaxed))),
         ],
     );
     let away = f64::from(u8::from(status.system_away.load(Relaxed)));
@@ -84,6 +85,24 @@ fn text(status: &Status) -> String {
         "counter",
         "Times at which the MIDI system has gone.",
         &[("", float(status.systems_lost.load(Relaxed)))],
+    );
+    family(
+        "sound_dropouts_total",
+        "counter",
+        "Blocks of the sound of --synth that came too late to be heard whole.",
+        &[("", float(status.sound.dropouts.load(Relaxed)))],
+    );
+    family(
+        "sound_latency_seconds",
+        "gauge",
+        "From a key to the loudspeaker, as far as the sound device tells; 0 without --synth.",
+        &[("", float(status.sound.latency_us.load(Relaxed)) / 1e6)],
+    );
+    family(
+        "sound_lost_total",
+        "counter",
+        "Times at which the sound device has gone.",
+        &[("", float(status.sound.lost.load(Relaxed)))],
     );
     family(
         "plan_ran_dry_total",
