@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 use daemon::Daemon;
 use driver::{Browser, is_installed};
 use jack::Frames;
-use on_server::{say, with_jack_server};
+use on_server::{say, with_jack_server, with_jack_servers_name};
 use pianist::Pianist;
+use server::Server;
 
 /// Frames per millisecond: our server runs at 48 kHz.
 const MILLISECOND: Frames = 48;
@@ -269,6 +270,58 @@ fn takes_are_played_back_and_knobs_learnt_from_the_page() {
             "{word} is not in {learnable}"
         );
     }
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_told_of_in_sight_on_a_phone_too() {
+    let name = "a_server_that_goes_and_comes_back_is_told_of_in_sight_on_a_phone_too";
+    if !can_browse(name) {
+        return;
+    }
+    let _turn = one_at_a_time();
+    with_jack_servers_name(name, || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = Server::start_here(folder.path(), [48_000, 256]);
+        drop(server::open_client("knock"));
+        let port = free_port();
+        let _daemon = begin(folder.path(), &port, "jack");
+        let browser = browse(&port);
+        browser.becomes(390, 844);
+        let away = "document.getElementById('away')";
+        assert_eq!(browser.run(&format!("return {away}.hidden")), true, "it is there");
+        browser
+            .run("document.querySelectorAll('details').forEach((group) => { group.open = true; }); scrollTo(0, 900);");
+        server.stop("KILL");
+        browser.wait_until("the server is missed", &format!("!{away}.hidden && {away}.textContent.includes('JACK')"));
+        browser.wait_until("its ports are", "document.getElementById('cables').textContent.includes('waited for')");
+        for (scheme, scrolled) in [("dark", 0), ("light", 0), ("dark", 900)] {
+            let feature = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+            browser.chrome("Emulation.setEmulatedMedia", &feature);
+            browser.run(&format!("scrollTo(0, {scrolled});"));
+            browser.wait_until("colours have settled", "document.getAnimations().length === 0");
+            photograph(&browser, &format!("away-{scheme}-{scrolled}.png"));
+            let place = browser
+                .run(&format!("const r = {away}.getBoundingClientRect(); return [r.top, innerHeight - r.bottom]"));
+            let outside =
+                place.as_array().expect("two numbers").iter().any(|room| room.as_f64().is_none_or(|room| room < 0.0));
+            assert!(!outside, "out of sight, scrolled by {scrolled}: {place}");
+            assert_eq!(browser.run(CONTRAST), serde_json::json!([]), "these are hard to read in the {scheme} scheme");
+        }
+        let wider = browser.run("return document.documentElement.scrollWidth - innerWidth");
+        assert!(wider.as_i64().is_some_and(|points| points <= 0), "{wider} points too wide");
+        browser.run("scrollTo(0, 0);");
+        browser.press(TAB);
+        assert_ne!(browser.run("return document.activeElement === document.body"), true, "the keyboard works on");
+
+        let server = Server::start_here(folder.path(), [44_100, 256]);
+        browser.wait_until("it is back", &format!("{away}.hidden"));
+        photograph(&browser, "back.png");
+        // Whoever opens the page while it is away sees it at once.
+        drop(server);
+        browser.wait_until("it has gone again", &format!("!{away}.hidden"));
+        let newcomer = browse(&port);
+        newcomer.wait_until("a newcomer is told", &format!("!{away}.hidden"));
+    });
 }
 
 #[test]

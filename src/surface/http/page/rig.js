@@ -26,6 +26,8 @@ export class Cables {
   }
 
   show({ system, runs, cables, from, to }) {
+    find("away").hidden = runs;
+    find("away").textContent = runs ? "" : `${system} is away. It is waited for, and the recording goes on.`;
     const want = (way, { direction, name }) => this.ask("POST", `api/ports/${way}`, { direction, name });
     const away = make("li", {}, make("span", {}, system, make("small", { textContent: "gone, waited for; the recording goes on" })));
     find("cables").replaceChildren(...(runs ? [] : [away]), ...cables.map((cable) => {
