@@ -104,6 +104,17 @@ fn a_peer_hears_the_music_and_turns_the_knobs() {
     assert_eq!(peer.await_message("/antiphon/setting/mode"), [OscType::String("listen".into())]);
     assert!(SystemTime::now() >= moment, "too early");
 
+    // Learnt as it is on the page: what is typed waits for the same kind of message.
+    for (line, meaning, kind) in [
+        ("learn memory", "memory", "a knob, a fader or the pitch wheel"),
+        ("learn panic", "panic", "a key, a pedal, a button or a knob"),
+        ("stop-learning", "", ""),
+    ] {
+        peer.ask("/antiphon/ask", vec![line.into()]);
+        let told = peer.await_message("/antiphon/learning");
+        assert_eq!(told, [OscType::String(meaning.into()), OscType::String(kind.into())], "{line}");
+    }
+
     peer.ask("/antiphon/get/figures", vec![]);
     let left = peer.await_message("/antiphon/figures/planned-to-sent/count");
     assert!(matches!(left[..], [OscType::Int(1..)]), "{left:?}");

@@ -106,3 +106,23 @@ fn every_link_of_the_guide_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_help_ends_with_examples_that_can_be_typed() {
+    let mut all = commands();
+    all.build();
+    let mut asked: Vec<clap::Command> = all.get_subcommands().filter(|one| one.get_name() != "help").cloned().collect();
+    assert!(asked.len() >= 15, "only {} commands were found", asked.len());
+    asked.push(all);
+    for mut command in asked {
+        let help = command.render_long_help().to_string();
+        let examples = help.split("\nExamples:\n").nth(1).unwrap_or_else(|| panic!("no examples: {help}"));
+        assert!(examples.lines().all(|line| line.starts_with("  antiphon ")), "they are the end: {help}");
+        for line in examples.lines() {
+            let words = words(line.trim());
+            let is_own = command.get_name() == "antiphon" || words[1] == command.get_name();
+            assert!(is_own, "{line}: it is in the help of {}", command.get_name());
+            commands().try_get_matches_from(&words).unwrap_or_else(|error| panic!("`{line}`: {error}"));
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::doctor::DoctorFlags;
+use super::examples;
 use super::exit::codes;
 use super::http_flags::HttpFlags;
 use super::log::{Log, LogFormat};
@@ -25,7 +26,7 @@ use crate::ports::{Backend, Destination, Offset, PortName};
     name = "antiphon",
     version,
     about,
-    after_help = EXAMPLES.to_owned() + &codes(),
+    after_help = codes() + "\n" + examples::ANTIPHON,
     propagate_version = true,
     arg_required_else_help = true,
     args_conflicts_with_subcommands = true
@@ -47,36 +48,9 @@ pub struct Flags {
     pub(super) config: Option<PathBuf>,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  antiphon jam                              listen on `Antiphon In`, answer on `Antiphon Out`
-  antiphon jam --connect-from Keystation    and attach to a keyboard
-  antiphon jam --synth                      hear it without a synth or a DAW
-  antiphon jam --mode accompany             play along while you play
-  antiphon jam --headless --seconds 600     play alone for ten minutes and record
-  antiphon monitor                          watch and steer it from another terminal
-  antiphon replay AI_generated.session      the same session again
-  antiphon generate --prime song.mid        go on with a file, without playing
-  antiphon render AI_generated.mid me.wav   hear it as a WAV file
-  antiphon eval model.onnx songs            bits per note on pieces it was not trained on
-  antiphon ports                            what there is to attach to
-  antiphon doctor                           what is wrong with this machine, and the command that mends it
-  antiphon init                             write a commented configuration file
-  antiphon --check                          what counts, and where it comes from
-
-";
-
-const SIGNALS: &str = "\
-Signals:
-  INT, TERM, QUIT   end in order; a second one, at once
-  HUP               read the configuration and the model anew; where the terminal has gone, end in order
-  USR1              say how well it keeps time
-  USR2              panic: silence everything, on every port, and wait for you";
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Listen and answer, live, and record both voices
-    #[command(after_help = SIGNALS)]
     Jam(Box<JamFlags>),
     /// Watch and steer a running Antiphon from a terminal
     Monitor(MonitorFlags),
@@ -158,6 +132,7 @@ pub(super) struct ConfigFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::INIT)]
 pub(super) struct InitFlags {
     /// Where to write [default: antiphon/antiphon.toml in the user's configuration folder]
     #[arg(long, value_name = "FILE")]
@@ -169,6 +144,7 @@ pub(super) struct InitFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::JAM)]
 pub(super) struct JamFlags {
     #[command(flatten)]
     pub playing: PlayingFlags,
@@ -296,6 +272,7 @@ impl JamFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::GENERATE)]
 pub(super) struct GenerateFlags {
     #[command(flatten)]
     pub playing: PlayingFlags,
@@ -317,6 +294,7 @@ pub(super) struct GenerateFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::REPLAY)]
 pub(super) struct ReplayFlags {
     /// Session file, as `antiphon jam` leaves it beside each take
     #[arg(value_name = "SESSION")]
@@ -341,16 +319,26 @@ pub(super) struct ReplayFlags {
     /// End with exit code 9 when the plan is not the same as it was played, or the session file is not whole
     #[arg(long)]
     pub check: bool,
+
+    /// Print what became of it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
+#[command(after_help = examples::SETTINGS)]
 pub(super) struct SettingsFlags {
     /// The OSC addresses instead: what can be sent to `jam --osc`, and what it tells
     #[arg(long)]
     pub osc: bool,
+
+    /// As JSON
+    #[arg(long, conflicts_with = "osc")]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
+#[command(after_help = examples::PORTS)]
 pub(super) struct PortsFlags {
     /// As JSON
     #[arg(long)]
@@ -358,6 +346,7 @@ pub(super) struct PortsFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::CONTROLLERS)]
 pub(super) struct ControllersFlags {
     /// Print this one: its name, or a file
     #[arg(value_name = "NAME")]
@@ -369,10 +358,15 @@ pub(super) struct ControllersFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::MODEL)]
 pub(super) struct ModelFlags {
     /// Model file [default: as for jam]
     #[arg(value_name = "FILE")]
     pub model: Option<PathBuf>,
+
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 
     #[command(flatten)]
     pub config: ConfigFlags,
@@ -383,6 +377,7 @@ pub(super) struct ModelFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::EVAL)]
 pub(super) struct EvalFlags {
     /// Model file
     #[arg(value_name = "MODEL")]

@@ -7,6 +7,7 @@ mod doctor;
 #[cfg(test)]
 mod documented;
 mod eval;
+mod examples;
 mod exit;
 mod flags;
 mod generate;

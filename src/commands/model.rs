@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::time::Instant;
 
+use serde_json::{Value, json};
+
 use super::flags::{ModelFlags, PlayingFlags};
 use super::{Failure, print_line};
 use crate::config::Effective;
 use crate::continuation::Continuation;
-use crate::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelError, ModelFile, ModelFileError, Origin};
+use crate::model::{
+    BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelError, ModelFile, ModelFileError, NoteModel as _, Origin,
+};
 use crate::note_model::Description;
 use crate::sampler::{Sampler, Sampling};
 use crate::settings::Settings;
@@ -70,38 +74,72 @@ pub(super) fn seed(flags: &PlayingFlags) -> u64 {
     })
 }
 
+/// What a model file holds, and how fast it runs here.
+struct Measured {
+    path: String,
+    engine: String,
+    description: Description,
+    loaded_ms: u128,
+    /// Microseconds for a whole note: the median, and the 99th of a hundred.
+    note_us: [u128; 2],
+}
+
 pub(super) fn run(flags: &ModelFlags) -> Result<(), Failure> {
     let started = Instant::now();
-    let Loaded { model, described, .. } = load(flags.model.as_deref(), &flags.engine)?;
-    let loading = started.elapsed();
-    let description = model.description().clone();
-    print_line(described);
-    print_line(format_args!("styles: {}", description.styles.join(", ")));
-    let sizes = description.sizes;
-    print_line(format_args!("LSTM: {} layers of {} units, heads of {}", sizes.layers, sizes.hidden, sizes.head));
-    let held_out = description.held_out;
-    let bits = held_out.bits_per_note;
-    print_line(format_args!(
-        "held out: {:.2} bits per note = shift {:.2} + key {:.2} + duration {:.2} + velocity {:.2}, {} notes of {} pieces",
-        bits.sum(),
-        bits.shift,
-        bits.key,
-        bits.duration,
-        bits.velocity,
-        held_out.notes,
-        held_out.pieces
-    ));
-    print_line(format_args!("data: sha256 {}", description.data_sha256));
-    print_line(format_args!("training: {}", description.training));
+    let Loaded { model, engine, .. } = load(flags.model.as_deref(), &flags.engine)?;
+    let loaded_ms = started.elapsed().as_millis();
+    let (path, description) = (model.origin().name.clone(), model.description().clone());
     let mut note = note_times(model)?;
     note.sort_unstable();
-    print_line(format_args!(
-        "loaded in {} ms; a whole note takes {} us (p50), {} us (p99)",
-        loading.as_millis(),
-        note[note.len() / 2],
-        note[note.len() * 99 / 100]
-    ));
+    let note_us = [note[note.len() / 2], note[note.len() * 99 / 100]];
+    let measured = Measured { path, engine, description, loaded_ms, note_us };
+    if flags.json {
+        print_line(measured.to_json())
+    } else {
+        measured.print()
+    }
     Ok(())
+}
+
+impl Measured {
+    fn print(&self) {
+        let Self { path, engine, description, loaded_ms, note_us: [median, slow] } = self;
+        print_line(format_args!("{path} on {engine}"));
+        print_line(format_args!("styles: {}", description.styles.join(", ")));
+        let sizes = description.sizes;
+        print_line(format_args!("LSTM: {} layers of {} units, heads of {}", sizes.layers, sizes.hidden, sizes.head));
+        let held_out = description.held_out;
+        let bits = held_out.bits_per_note;
+        print_line(format_args!(
+            "held out: {:.2} bits per note = shift {:.2} + key {:.2} + duration {:.2} + velocity {:.2}, {} notes of {} pieces",
+            bits.sum(),
+            bits.shift,
+            bits.key,
+            bits.duration,
+            bits.velocity,
+            held_out.notes,
+            held_out.pieces
+        ));
+        print_line(format_args!("data: sha256 {}", description.data_sha256));
+        print_line(format_args!("training: {}", description.training));
+        print_line(format_args!("loaded in {loaded_ms} ms; a whole note takes {median} us (p50), {slow} us (p99)"));
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { path, engine, description, loaded_ms, note_us: [median, slow] } = self;
+        let (sizes, held_out) = (description.sizes, description.held_out);
+        let bits = held_out.bits_per_note;
+        json!({
+            "model": path, "engine": engine, "styles": description.styles,
+            "layers": sizes.layers, "hidden": sizes.hidden, "head": sizes.head,
+            "held_out": {
+                "bits_per_note": bits.sum(), "shift": bits.shift, "key": bits.key, "duration": bits.duration,
+                "velocity": bits.velocity, "notes": held_out.notes, "pieces": held_out.pieces,
+            },
+            "data_sha256": description.data_sha256, "training": description.training,
+            "loaded_ms": loaded_ms, "note_us": { "p50": median, "p99": slow },
+        })
+    }
 }
 
 /// Microseconds that each of some notes took.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use terminal::Borrowed;
 
 use super::flags::ConfigFlags;
-use super::{Exit, Failure};
+use super::{Exit, Failure, examples};
 use crate::monitor::{Address, Hands, Link, Look, Outcome, Scene, Unanswered, Wish, Word, as_json, as_text, draw};
 use crate::ports::{self, PortName};
 use crate::surface::http::Token;
@@ -30,7 +30,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(1);
 const TAKES_EVERY: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = examples::MONITOR)]
 pub(super) struct MonitorFlags {
     /// Where Antiphon is: PORT, HOST, HOST:PORT, or the whole address that it prints behind `page:` [default: this machine,
     /// port 7272, or what the configuration says of --http]
@@ -56,17 +56,6 @@ pub(super) struct MonitorFlags {
     #[command(flatten)]
     pub config: ConfigFlags,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  antiphon monitor                                the Antiphon of this machine
-  antiphon monitor --name Left                    the one that was started with --name Left
-  antiphon monitor studio.local --token SECRET    one of another machine
-  antiphon monitor --once                         how things stand, as text
-  antiphon monitor --json | jq .event             what happens, for scripts
-
-Keys: h hand over, t take back, p panic, m mode, arrows change settings, ? all of them.
-";
 
 pub(super) fn run(flags: &MonitorFlags) -> Result<(), Failure> {
     let address = match &flags.name {
@@ -119,7 +108,7 @@ fn follow(address: &Address) -> Result<(), Failure> {
             Word::Down(why) if was_up => vec![json!({ "event": "gone", "why": why })],
             // It was never there: a wrong address is better said than waited for.
             Word::Down(why) => return Err(Failure::new(Exit::Failed, why)),
-            Word::Settings(_) | Word::Takes(_) | Word::Refused(_) => Vec::new(),
+            Word::Settings(_) | Word::Takes(_) | Word::Models(_) | Word::Refused(_) => Vec::new(),
         };
         was_up = true;
         for line in lines {

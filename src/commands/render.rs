@@ -10,7 +10,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::log::Log;
 use super::soundfonts::choose;
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, examples, say};
 use crate::fault;
 use crate::midi::ShortMessage;
 use crate::midi_file::{Song, read_song};
@@ -31,14 +31,7 @@ const LONGEST_TAIL: SessionDuration = SessionDuration::from_millis(20_000);
 const MOST_BYTES: u64 = u32::MAX as u64 - 1024;
 
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  antiphon render AI_generated.mid me-and-it.wav
-  antiphon render AI_generated.mid it.wav --human-gain 0      only what Antiphon played
-  antiphon render song.mid song.wav --soundfont piano.sf2 --rate 44100 --format f32
-
-All tracks, channels, programs, pedals, pitch bends and tempo changes count. The built-in instrument is an electric
-piano with a few drums whatever the program.")]
+#[command(after_help = examples::RENDER)]
 pub(super) struct RenderFlags {
     /// MIDI file to play
     #[arg(value_name = "FILE.mid")]

@@ -2,16 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::flags::ReplayFlags;
 use super::jam::tell_moved_aside;
 use super::log::Log;
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, print_line, say};
 use crate::ensemble::Ensemble;
 use crate::model::{BUNDLED_MODEL, Engine, LstmModel, ModelFile, NoteModel as _, Origin};
 use crate::recorder::{RecordError, write_take};
 use crate::replay::{Ending, Replayed, replay};
 use crate::session_file::{Header, Reader};
 use crate::take::Take;
+use crate::time::SessionTime;
 
 pub(super) fn run(flags: &ReplayFlags) -> Result<(), Failure> {
     let mut session = Reader::open(&flags.session)?;
@@ -28,6 +31,14 @@ pub(super) fn run(flags: &ReplayFlags) -> Result<(), Failure> {
     let path = flags.out.clone().unwrap_or_else(|| beside(&flags.session));
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     tell_moved_aside(Log::default(), write_take(&path, &bytes, None)?.as_deref());
+    if flags.json {
+        print_line(json!({
+            "session": flags.session.display().to_string(), "out": path.display().to_string(),
+            "seconds": seconds(replayed.until), "calls": replayed.calls, "same": replayed.differs_from.is_none(),
+            "differs_from": replayed.differs_from.map(seconds), "whole": replayed.ending == Ending::Whole,
+            "plan": format!("{:016x}", replayed.digest.0),
+        }));
+    }
     say(format_args!("wrote {} of {} to {}", replayed.until, flags.session.display(), path.display()));
     if let Some(sentence) = broken_off(&replayed) {
         say(sentence);
@@ -38,6 +49,11 @@ pub(super) fn run(flags: &ReplayFlags) -> Result<(), Failure> {
     }
     say(verdict);
     Ok(())
+}
+
+/// Since the session began.
+fn seconds(at: SessionTime) -> f64 {
+    at.since(SessionTime::ZERO).as_seconds()
 }
 
 /// `AI_generated-replay.mid` for `AI_generated.session`.

@@ -1,14 +1,34 @@
 //! `antiphon settings`: what can be set and asked for while it plays.
 
+use serde_json::{Value, json};
+
 use super::flags::SettingsFlags;
 use super::{Failure, print_line};
 use crate::control::WORDS;
-use crate::settings::SETTINGS;
+use crate::settings::{SETTINGS, Setting};
 use crate::surface::osc::Listing;
+
+/// What is asked for by a word and more.
+const LINES: [(&str, &str); 4] = [
+    (
+        "model N",
+        "the model of this number takes over at the next phrase; 1 is --model, read anew (SIGHUP reads the one that plays anew)",
+    ),
+    (
+        "learn WHAT",
+        "the next knob that moves is WHAT from now on, as behind --map; for an action, what is pressed next",
+    ),
+    ("learn key WHAT", "the next key that is pressed is WHAT from now on"),
+    ("forget WHAT", "a message (cc74@1), or all messages that are WHAT, are music again"),
+];
 
 pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
     if flags.osc {
         print_line(Listing.to_string().trim_end());
+        return Ok(());
+    }
+    if flags.json {
+        print_line(described());
         return Ok(());
     }
     print_line(format_args!(
@@ -19,20 +39,20 @@ pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
         print_line(format_args!("{:22} {} [default: {}]\n", "", setting.values, setting.show(setting.default)));
     }
     print_line(format_args!("Asked for by a line typed or a message mapped (--map cc66=hand-over):\n"));
-    for (word, about, _) in WORDS {
-        print_line(format_args!("{word:22} {about}"));
-    }
-    let model = "the model of this number takes over at the next phrase; 1 is --model, read anew (SIGHUP reads the one that plays anew)";
-    for (line, about) in [
-        ("model N", model),
-        (
-            "learn WHAT",
-            "the next knob that moves is WHAT from now on, as behind --map; for an action, what is pressed next",
-        ),
-        ("learn key WHAT", "the next key that is pressed is WHAT from now on"),
-        ("forget WHAT", "a message (cc74@1), or all messages that are WHAT, are music again"),
-    ] {
+    for (line, about) in words().chain(LINES) {
         print_line(format_args!("{line:22} {about}"));
     }
     Ok(())
+}
+
+fn words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    WORDS.iter().map(|(word, about, _)| (*word, *about))
+}
+
+fn described() -> Value {
+    let ask = |(line, about): (&str, &str)| json!({ "line": line, "about": about });
+    json!({
+        "settings": SETTINGS.iter().map(Setting::to_json).collect::<Value>(),
+        "actions": words().chain(LINES).map(ask).collect::<Value>(),
+    })
 }

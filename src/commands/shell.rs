@@ -6,19 +6,17 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::configured::commands;
-use super::{Exit, Failure, print_line, say};
+use super::{Exit, Failure, examples, print_line, say};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  antiphon completions bash > ~/.local/share/bash-completion/completions/antiphon\n  antiphon completions fish > ~/.config/fish/completions/antiphon.fish"
-)]
+#[command(after_help = examples::COMPLETIONS)]
 pub(super) struct CompletionsFlags {
     /// Which shell
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  antiphon man ~/.local/share/man/man1 && man antiphon-jam")]
+#[command(after_help = examples::MAN)]
 pub(super) struct ManFlags {
     /// Folder to write the pages to, antiphon.1 and one for each command; made if it is not there
     pub folder: PathBuf,
@@ -70,6 +68,7 @@ mod tests {
             let page = folder.path().join(format!("antiphon-{}.1", command.get_name()));
             let page = std::fs::read_to_string(page).expect("a page");
             assert!(page.contains(".SH NAME"), "{}", command.get_name());
+            assert!(page.contains("Examples:") && page.contains("antiphon "), "{}: {page}", command.get_name());
         }
         assert!(folder.path().join("antiphon.1").is_file());
     }

@@ -25,11 +25,13 @@ pub enum Pane {
     Knobs,
     /// What was recorded.
     Takes,
+    /// Which model plays, and which others could.
+    Models,
 }
 
 impl Pane {
     /// All of them, in the order of their numbers, from 1.
-    pub const ALL: [Self; 5] = [Self::Settings, Self::Timing, Self::Ports, Self::Knobs, Self::Takes];
+    pub const ALL: [Self; 6] = [Self::Settings, Self::Timing, Self::Ports, Self::Knobs, Self::Takes, Self::Models];
 
     pub(super) fn title(self) -> &'static str {
         match self {
@@ -38,6 +40,7 @@ impl Pane {
             Self::Ports => "Ports",
             Self::Knobs => "Knobs",
             Self::Takes => "Takes",
+            Self::Models => "Models",
         }
     }
 
@@ -124,7 +127,7 @@ impl Hands {
             KeyCode::Char('?') | KeyCode::F(1) => self.help = true,
             KeyCode::Tab => self.turn_to(self.pane.place() + 1),
             KeyCode::BackTab => self.turn_to(self.pane.place() + Pane::ALL.len() - 1),
-            KeyCode::Char(digit @ '1'..='5') => self.turn_to(digit as usize - '1' as usize),
+            KeyCode::Char(digit @ '1'..='6') => self.turn_to(digit as usize - '1' as usize),
             KeyCode::Up | KeyCode::Char('k') => self.choose(rows, |row| row.saturating_sub(1)),
             KeyCode::Down | KeyCode::Char('j') => self.choose(rows, |row| row + 1),
             KeyCode::PageUp => self.choose(rows, |row| row.saturating_sub(10)),
@@ -184,6 +187,11 @@ impl Hands {
                 (KeyCode::Char('r'), _) => Outcome::Wish(Wish::Look(List::Takes)),
                 _ => Outcome::Stay,
             },
+            Pane::Models => match (code, scene.models.get(row)) {
+                (KeyCode::Enter, Some(model)) => asking(&model.control),
+                (KeyCode::Char('r'), _) => Outcome::Wish(Wish::Look(List::Models)),
+                _ => Outcome::Stay,
+            },
         }
     }
 
@@ -221,6 +229,7 @@ impl Hands {
             Pane::Ports => port_rows(scene).len(),
             Pane::Knobs => scene.knobs.map.len(),
             Pane::Takes => scene.takes.len(),
+            Pane::Models => scene.models.len(),
         }
     }
 }
@@ -457,5 +466,16 @@ mod tests {
         assert_eq!(press(&mut hands, &scene, KeyCode::Char('n')), Outcome::Stay);
         press(&mut hands, &scene, KeyCode::Char('x'));
         assert_eq!(press(&mut hands, &scene, KeyCode::Char('y')), Outcome::Wish(Wish::Delete("old.mid".into())));
+    }
+
+    #[test]
+    fn a_model_is_chosen_by_the_line_that_chooses_it() {
+        let scene = scene(Instant::now(), json!([]));
+        let mut hands = Hands::default();
+        press(&mut hands, &scene, KeyCode::Char('6'));
+        assert_eq!(line(&press(&mut hands, &scene, KeyCode::Enter)), "model 1");
+        press(&mut hands, &scene, KeyCode::Down);
+        assert_eq!(line(&press(&mut hands, &scene, KeyCode::Enter)), "model jazz.onnx");
+        assert_eq!(press(&mut hands, &scene, KeyCode::Char('r')), Outcome::Wish(Wish::Look(List::Models)));
     }
 }

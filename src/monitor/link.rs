@@ -37,6 +37,8 @@ pub enum Word {
     Settings(Value),
     /// All takes.
     Takes(Value),
+    /// All models that can be chosen.
+    Models(Value),
     /// A wish was refused, for this reason.
     Refused(String),
     /// The connection is not there; it is tried again.
@@ -50,6 +52,8 @@ pub enum List {
     Settings,
     /// All takes.
     Takes,
+    /// All models that can be chosen.
+    Models,
 }
 
 /// What is asked for.
@@ -84,6 +88,7 @@ impl Wish {
             Self::Delete(name) => ("DELETE", format!("/api/takes/{}", escaped(name)), None),
             Self::Look(List::Settings) => ("GET", "/api/settings".into(), None),
             Self::Look(List::Takes) => ("GET", "/api/takes".into(), None),
+            Self::Look(List::Models) => ("GET", "/api/models".into(), None),
         }
     }
 
@@ -288,6 +293,7 @@ fn fulfil(address: &Address, wish: &Wish) -> Vec<Word> {
     match (ask(address, method, &path, body.as_ref()), wish) {
         (Ok(value), Wish::Look(List::Settings)) => vec![Word::Settings(value)],
         (Ok(value), Wish::Look(List::Takes)) => vec![Word::Takes(value)],
+        (Ok(value), Wish::Look(List::Models)) => vec![Word::Models(value)],
         (Ok(_), Wish::Delete(_)) => fulfil(address, &Wish::Look(List::Takes)),
         (Ok(_), _) => Vec::new(),
         // Nobody asked for a list: without a connection the screen says so anyway.

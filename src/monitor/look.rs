@@ -33,6 +33,8 @@ pub(super) enum Tone {
     Human,
     /// Antiphon's notes.
     Ai,
+    /// Notes of a take that is played back.
+    Take,
     /// Notes that are planned.
     Plan,
     /// Lines and what matters less.
@@ -101,6 +103,7 @@ impl Look {
         let (any, palette, sixteen) = match tone {
             Tone::Human => (Color::Rgb(0xf2, 0xb1, 0x55), Color::Indexed(215), Color::Yellow),
             Tone::Ai => (Color::Rgb(0x5f, 0xb8, 0xff), Color::Indexed(75), Color::LightCyan),
+            Tone::Take => (Color::Rgb(0xc4, 0xa5, 0xff), Color::Indexed(183), Color::LightMagenta),
             Tone::Plan => (Color::Rgb(0x3f, 0x6d, 0x9c), Color::Indexed(61), Color::Blue),
             Tone::Soft => (Color::Rgb(0x8b, 0x93, 0xa1), Color::Indexed(246), Color::Reset),
             Tone::Faint => (Color::Rgb(0x3a, 0x40, 0x4d), Color::Indexed(238), Color::DarkGray),
@@ -186,9 +189,25 @@ mod tests {
     #[test]
     fn without_colours_nothing_is_coloured() {
         let look = look(&[("NO_COLOR", "1")]);
-        for tone in [Tone::Human, Tone::Ai, Tone::Plan, Tone::Soft, Tone::Faint, Tone::Danger, Tone::Text] {
+        let notes = [Tone::Human, Tone::Ai, Tone::Take, Tone::Plan];
+        for tone in notes.into_iter().chain([Tone::Soft, Tone::Faint, Tone::Danger, Tone::Text]) {
             assert_eq!(look.style(tone).fg, Some(Color::Reset));
             assert_eq!(look.badge(tone).bg, None);
+        }
+    }
+
+    #[test]
+    fn whoever_plays_has_a_colour_of_their_own() {
+        for terminal in [
+            &[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")][..],
+            &[("TERM", "xterm-256color")],
+            &[("TERM", "xterm")],
+        ] {
+            let look = look(terminal);
+            let colours = [Tone::Human, Tone::Ai, Tone::Take, Tone::Plan].map(|tone| look.colour(tone));
+            for (place, colour) in colours.iter().enumerate() {
+                assert!(!colours[..place].contains(colour), "{terminal:?}: {colours:?}");
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ enum Ink {
     Plan,
     Human,
     Ai,
+    Take,
 }
 
 impl Ink {
@@ -35,6 +36,7 @@ impl Ink {
         match voice {
             Voice::Human => Self::Human,
             Voice::Ai => Self::Ai,
+            Voice::Take => Self::Take,
         }
     }
 
@@ -43,6 +45,7 @@ impl Ink {
             Self::Plan => Tone::Plan,
             Self::Human => Tone::Human,
             Self::Ai => Tone::Ai,
+            Self::Take => Tone::Take,
         }
     }
 
@@ -51,9 +54,11 @@ impl Ink {
         match (self, look.signs == Signs::Plain) {
             (Self::Human, false) => "█",
             (Self::Ai, false) => "▒",
+            (Self::Take, false) => "▓",
             (Self::Plan, false) => "░",
             (Self::Human, true) => "#",
             (Self::Ai, true) => "=",
+            (Self::Take, true) => "+",
             (Self::Plan, true) => "-",
         }
     }
@@ -155,7 +160,7 @@ pub(super) fn paint(roll: &Roll, window: &mut Window, now: f64, look: Look, area
         grid.note(Ink::of(note.voice), window.row(note.key.into()), x(note.onset), x(note.end.unwrap_or(now)));
     }
     // What sounds stands on the line itself.
-    for note in roll.played().iter().filter(|note| note.end.is_none()) {
+    for note in roll.played().iter().filter(|note| note.end.is_none() && note.onset <= now) {
         for x in now_x..now_x + i32::from(across) {
             grid.put(x, window.row(note.key.into()), Some(Ink::of(note.voice)));
         }
@@ -258,6 +263,8 @@ mod tests {
         roll.off(Voice::Human, Off { at: 9.0, channel: 1, key: 60 });
         roll.on(Voice::Ai, On { at: 9.5, channel: 1, key: 64 });
         roll.plan(Planned { channel: 1, key: 66, onset: 10.5, duration: 0.25 });
+        roll.on(Voice::Take, On { at: 11.0, channel: 1, key: 62 });
+        roll.off(Voice::Take, Off { at: 11.5, channel: 1, key: 62 });
         roll
     }
 
@@ -272,7 +279,7 @@ mod tests {
                 "                           |",
                 "                       =====",
                 "                           |",
-                "                           |",
+                "                           |       ++++",
                 "                           |",
                 "C4 ........###.####........|............",
                 "                           |",
@@ -286,7 +293,7 @@ mod tests {
         let drawn = lines(&buffer);
         assert!(drawn.iter().any(|line| line.contains('▀') || line.contains('▄')), "{drawn:#?}");
         let colours: Vec<Color> = buffer.content().iter().map(|cell| cell.fg).collect();
-        for tone in [Tone::Human, Tone::Ai, Tone::Plan] {
+        for tone in [Tone::Human, Tone::Ai, Tone::Take, Tone::Plan] {
             assert!(colours.contains(&Look::best().colour(tone)), "{tone:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The panes below the roll: settings, figures, ports, knobs, takes.
+//! The panes below the roll: settings, figures, ports, knobs, takes, models.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -36,6 +36,7 @@ pub(super) fn draw_pane(
         Pane::Ports => ports(&mut sheet, scene),
         Pane::Knobs => knobs(&mut sheet, scene),
         Pane::Takes => takes(&mut sheet, scene),
+        Pane::Models => models(&mut sheet, scene),
     }
 }
 
@@ -252,6 +253,13 @@ fn takes(sheet: &mut Sheet<'_>, scene: &Scene) {
             _ => "",
         };
         vec![sheet.text(format!("{:38} ", take.name)), sheet.soft(format!("{}{recording}", about(take)))]
+    });
+}
+
+fn models(sheet: &mut Sheet<'_>, scene: &Scene) {
+    sheet.rows(&scene.models, |sheet, model| {
+        let plays = if model.playing { "plays now" } else { "" };
+        vec![sheet.text(format!("{:38} ", model.name)), sheet.soft(plays)]
     });
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Voice {
     Human,
     /// Antiphon's.
     Ai,
+    /// A take's that is played back. It is told up to a second before it sounds.
+    Take,
 }
 
 /// A note that was played.
@@ -89,6 +91,14 @@ impl Roll {
         }
     }
 
+    /// What this voice has not begun by then is never heard, and what it holds ends.
+    pub(super) fn cut(&mut self, voice: Voice, at: f64) {
+        self.played.retain(|note| note.voice != voice || note.onset <= at);
+        for note in self.played.iter_mut().filter(|note| note.voice == voice && note.end.is_none_or(|end| end > at)) {
+            note.end = Some(at.max(note.onset + SHORTEST));
+        }
+    }
+
     /// Forgets what is long over.
     pub(super) fn pass_time(&mut self, now: f64) {
         self.played.retain(|note| note.end.is_none_or(|end| end > now - KEPT));
@@ -148,6 +158,19 @@ mod tests {
         roll.pass_time(2.6);
         assert_eq!(roll.planned().iter().map(|plan| plan.key).collect::<Vec<_>>(), [64]);
         assert_eq!(roll.range(), Some((60, 64)));
+    }
+
+    #[test]
+    fn a_take_that_is_stopped_ends_where_it_is() {
+        let mut roll = Roll::default();
+        for (onset, key) in [(1.0, 60), (1.8, 62), (2.5, 64)] {
+            roll.on(Voice::Take, on(onset, key));
+            roll.off(Voice::Take, Off { at: onset + 0.5, channel: 1, key });
+        }
+        roll.on(Voice::Human, on(2.2, 60));
+        roll.cut(Voice::Take, 2.0);
+        let left: Vec<_> = roll.played().iter().map(|note| (note.voice, note.key, note.end)).collect();
+        assert_eq!(left, [(Voice::Take, 60, Some(1.5)), (Voice::Take, 62, Some(2.0)), (Voice::Human, 60, None)]);
     }
 
     #[test]

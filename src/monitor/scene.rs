@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::link::{List, Word};
 use super::roll::{Planned, Roll, Voice};
-use super::wire::{Batch, Described, Knobs, Notes, OwnPorts, Seen, State, Take};
+use super::wire::{Batch, Described, Knobs, Model, Notes, OwnPorts, Seen, State, Take};
 use crate::figures::Report;
 use crate::ports::Ports;
 
@@ -40,6 +40,8 @@ pub struct Scene {
     pub(super) notes: Notes,
     pub(super) take: String,
     pub(super) takes: Vec<Take>,
+    /// Those that can be chosen.
+    pub(super) models: Vec<Model>,
     /// The take that is played back.
     pub(super) playing: Option<String>,
     pub(super) figures: Option<Report>,
@@ -76,6 +78,7 @@ impl Default for Scene {
             notes: Notes::default(),
             take: String::new(),
             takes: Vec::new(),
+            models: Vec::new(),
             playing: None,
             figures: None,
             losses: String::new(),
@@ -100,6 +103,7 @@ impl Scene {
             },
             Word::Settings(value) => self.settings = read(value).unwrap_or_default(),
             Word::Takes(value) => self.takes = read(value).unwrap_or_default(),
+            Word::Models(value) => self.models = read(value).unwrap_or_default(),
             Word::Down(why) => {
                 self.connection = Connection::Down(why);
                 self.roll = Roll::default();
@@ -129,10 +133,12 @@ impl Scene {
             match seen {
                 Seen::HumanOn(on) => self.roll.on(Voice::Human, on),
                 Seen::AiOn(on) => self.roll.on(Voice::Ai, on),
-                other => drop(self.see(here, other)),
+                other => {
+                    self.see(here, other);
+                }
             }
         }
-        vec![List::Settings, List::Takes]
+        vec![List::Settings, List::Takes, List::Models]
     }
 
     fn go_on(&mut self, here: Instant, batch: Batch) -> Vec<List> {
@@ -145,13 +151,14 @@ impl Scene {
         }
         let mut again = Vec::new();
         for seen in batch.sights {
-            again.extend(self.see(here, seen));
+            again.extend_from_slice(self.see(here, seen));
         }
         self.roll.pass_time(self.now(here));
         again
     }
 
-    fn see(&mut self, here: Instant, seen: Seen) -> Option<List> {
+    /// Takes in what has happened. Gives back what is to be looked up again.
+    fn see(&mut self, here: Instant, seen: Seen) -> &'static [List] {
         match seen {
             Seen::HumanOn(on) => {
                 self.notes.human += 1;
@@ -163,6 +170,8 @@ impl Scene {
             }
             Seen::HumanOff(off) => self.roll.off(Voice::Human, off),
             Seen::AiOff(off) => self.roll.off(Voice::Ai, off),
+            Seen::ReplayedOn(on) => self.roll.on(Voice::Take, on),
+            Seen::ReplayedOff(off) => self.roll.off(Voice::Take, off),
             Seen::Planned { channel, onset, key, duration } => {
                 self.roll.plan(Planned { channel, key, onset, duration });
             }
@@ -170,24 +179,30 @@ impl Scene {
             Seen::Turn { turn } => self.turn = turn,
             Seen::Control { control } => {
                 let (name, value) = control.split_once(' ').unwrap_or((&control, ""));
-                let row = self.settings.iter_mut().find(|row| row.name == name)?;
-                value.clone_into(&mut row.value);
-                // One setting may move others.
-                return Some(List::Settings);
+                if let Some(row) = self.settings.iter_mut().find(|row| row.name == name) {
+                    value.clone_into(&mut row.value);
+                    // One setting may move others.
+                    return &[List::Settings];
+                }
             }
             Seen::Model { model, styles, .. } => {
                 (self.model, self.styles) = (model, styles);
-                return Some(List::Settings);
+                return &[List::Settings, List::Models];
             }
             Seen::Controllers(knobs) => self.knobs = knobs,
             Seen::Ports(ports) => self.ports = ports,
-            Seen::Playback { take } => self.playing = take,
-            Seen::Part {} => return Some(List::Takes),
+            Seen::Playback { at, take } => {
+                if take.is_none() {
+                    self.roll.cut(Voice::Take, at);
+                }
+                self.playing = take;
+            }
+            Seen::Part {} => return &[List::Takes],
             Seen::Trouble { why } => self.complain(here, &why),
             Seen::Behind {} => self.roll.lose_track(self.now(here)),
             Seen::Other => {}
         }
-        None
+        &[]
     }
 
     /// The session's time now, in seconds.
@@ -239,7 +254,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::settings::{SETTINGS, Values};
+    use crate::settings::SETTINGS;
 
     /// The state that a daemon tells first.
     pub fn state() -> Value {
@@ -261,20 +276,20 @@ pub(super) mod tests {
 
     /// The settings of this very program.
     pub fn settings() -> Value {
-        SETTINGS
-            .iter()
-            .map(|setting| {
-                let (low, high) = setting.range();
-                let (kind, unit, choices) = match setting.values {
-                    Values::Number { unit, .. } => ("number", unit, None),
-                    Values::Whole { unit, .. } => ("whole", unit, None),
-                    Values::Choice(names) => ("choice", "", Some(names)),
-                };
-                let default = setting.show(setting.default);
-                json!({ "name": setting.name, "about": setting.about, "kind": kind, "unit": unit, "low": low,
-                "high": high, "choices": choices, "default": default, "value": default })
-            })
-            .collect()
+        let described = SETTINGS.iter().map(|setting| {
+            let mut described = setting.to_json();
+            described["value"] = described["default"].clone();
+            described
+        });
+        described.collect()
+    }
+
+    /// Two models; the first one plays.
+    pub fn models() -> Value {
+        json!([
+            { "name": "antiphon.onnx", "control": "model 1", "playing": true },
+            { "name": "jazz.onnx", "control": "model jazz.onnx", "playing": false },
+        ])
     }
 
     pub fn sights(now: f64, sights: Value) -> Word {
@@ -286,6 +301,7 @@ pub(super) mod tests {
         let mut scene = Scene::default();
         scene.take_in(here, Word::State(state()));
         scene.take_in(here, Word::Settings(settings()));
+        scene.take_in(here, Word::Models(models()));
         scene.take_in(here, sights(100.0, seen));
         scene
     }
@@ -294,7 +310,7 @@ pub(super) mod tests {
     fn what_is_told_is_how_things_stand() {
         let here = Instant::now();
         let mut scene = Scene::default();
-        assert_eq!(scene.take_in(here, Word::State(state())), [List::Settings, List::Takes]);
+        assert_eq!(scene.take_in(here, Word::State(state())), [List::Settings, List::Takes, List::Models]);
         scene.take_in(here, Word::Settings(settings()));
         let again = scene.take_in(
             here,
@@ -337,7 +353,8 @@ pub(super) mod tests {
             scene.take_in(here, Word::State(nonsense.clone()));
             assert!(scene.trouble(here).is_some_and(|why| why.contains("not understood")), "{nonsense}");
             scene.take_in(here, Word::Settings(nonsense.clone()));
-            scene.take_in(here, Word::Takes(nonsense));
+            scene.take_in(here, Word::Takes(nonsense.clone()));
+            scene.take_in(here, Word::Models(nonsense));
         }
     }
 }

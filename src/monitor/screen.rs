@@ -83,7 +83,7 @@ fn header(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look, place: &st
     let (badge, tone) = match (&scene.connection, scene.turn.as_str()) {
         (Connection::New, _) => ("connecting", Tone::Soft),
         (Connection::Down(_), _) => ("not connected", Tone::Danger),
-        (Connection::Up, _) if scene.playing.is_some() => ("A take plays", Tone::Ai),
+        (Connection::Up, _) if scene.playing.is_some() => ("A take plays", Tone::Take),
         (Connection::Up, "ai") => ("Antiphon answers", Tone::Ai),
         (Connection::Up, "both") => ("You play together", Tone::Text),
         (Connection::Up, _) => ("You play", Tone::Human),
@@ -145,13 +145,15 @@ pub(super) fn wrapped(sentence: &str, room: usize) -> Vec<String> {
 fn legend(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look) {
     let sign = |tone| match (look.has_colours(), tone) {
         (true, Tone::Plan) | (false, Tone::Human) => look.sign("██", "##"),
+        (true, Tone::Take) => look.sign("██", "++"),
         (true, _) => look.sign("██", if tone == Tone::Human { "##" } else { "==" }),
         (false, Tone::Ai) => look.sign("▒▒", "=="),
+        (false, Tone::Take) => look.sign("▓▓", "++"),
         (false, _) => look.sign("░░", "--"),
     };
     let mark = |tone| Span::styled(sign(tone), look.style(tone));
     let soft = |text: String| Span::styled(text, look.style(Tone::Soft));
-    let spans = vec![
+    let mut spans = vec![
         Span::raw("   "),
         mark(Tone::Human),
         soft(format!(" you {}   ", scene.notes.human)),
@@ -160,6 +162,10 @@ fn legend(buffer: &mut Buffer, area: Rect, scene: &Scene, look: Look) {
         mark(Tone::Plan),
         soft(" planned".into()),
     ];
+    // Only while one plays: the figures beside it need the room.
+    if scene.playing.is_some() {
+        spans.extend([Span::raw("   "), mark(Tone::Take), soft(" a take".into())]);
+    }
     let used = width(&spans);
     write(buffer, area, spans);
     if let Some(figures) = &scene.figures {
@@ -192,7 +198,7 @@ fn panes(buffer: &mut Buffer, titles: Rect, area: Rect, scene: &Scene, hands: &H
     let rule = look.sign("─", "-");
     let faint = look.style(Tone::Faint);
     write(buffer, titles, vec![Span::styled(rule.repeat(usize::from(titles.width)), faint)]);
-    let is_short = titles.width < 62;
+    let is_short = titles.width < 70;
     let mut spans = vec![Span::styled(rule, faint)];
     for (number, pane) in (1..).zip(Pane::ALL) {
         let is_open = pane == hands.pane;
@@ -248,6 +254,7 @@ fn keys(buffer: &mut Buffer, area: Rect, hands: &Hands, look: Look) {
         Pane::Ports => &[("Enter", "attach or detach")],
         Pane::Knobs => &[("x", "forget")],
         Pane::Takes => &[("Enter", "play"), ("x", "delete"), ("r", "look again")],
+        Pane::Models => &[("Enter", "choose"), ("r", "look again")],
     };
     let actions = ACTIONS.iter().map(|(key, _, name)| (key.to_string(), *name));
     let actions: Vec<(String, &str)> = actions.chain([("m".to_owned(), "mode"), ("?".to_owned(), "help")]).collect();
@@ -265,7 +272,7 @@ fn keys(buffer: &mut Buffer, area: Rect, hands: &Hands, look: Look) {
     write(buffer, area, spans);
 }
 
-const HELP: [&str; 20] = [
+const HELP: [&str; 21] = [
     "h            hand over: the answer begins at once",
     "t            take back: it ends, until you have played",
     "p            panic: silence at once",
@@ -273,10 +280,11 @@ const HELP: [&str; 20] = [
     "b            play the newest take back, or stop it",
     "m            next mode",
     "",
-    "1 to 5, Tab  settings, timing, ports, knobs, takes",
+    "1 to 6, Tab  settings, timing, ports, knobs, takes, models",
     "arrows       choose a row, change a setting;",
     "             with Shift ten steps",
-    "Enter        type a value, attach a port, play a take",
+    "Enter        type a value, attach a port, play a take,",
+    "             choose a model",
     "d            the setting's default",
     "l            the next knob that moves is this setting;",
     "             again: stop waiting",
@@ -289,7 +297,7 @@ const HELP: [&str; 20] = [
 ];
 
 fn help(buffer: &mut Buffer, area: Rect, look: Look) {
-    let wanted = (58, u16::try_from(HELP.len()).unwrap_or(u16::MAX) + 2);
+    let wanted = (62, u16::try_from(HELP.len()).unwrap_or(u16::MAX) + 2);
     let (width, height) = (area.width.min(wanted.0), area.height.min(wanted.1));
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     let edge = look.style(Tone::Soft);
@@ -375,13 +383,33 @@ mod tests {
         assert!(rows('-') < rows('=') && rows('=') < rows('#'), "high keys above low ones: {lines:#?}");
         assert!(lines[12].starts_with("   ## you 13   == Antiphon 35   -- planned"), "{}", lines[12]);
         assert!(lines[12].ends_with("on time 75.00 %   p99 1.500 ms"), "{}", lines[12]);
-        assert!(lines[13].starts_with("- 1 Settings - 2 Timing - 3 Ports - 4 Knobs - 5 Takes ---"), "{}", lines[13]);
+        let titles = "- 1 Settings - 2 Timing - 3 Ports - 4 Knobs - 5 Takes - 6 Models ---";
+        assert!(lines[13].starts_with(titles), "{}", lines[13]);
         assert!(lines[14].starts_with("> mode                  respond"), "{}", lines[14]);
         assert!(
             lines[23].starts_with(" h hand over  t take back  p panic  s split take  m mode  ? help"),
             "{}",
             lines[23]
         );
+    }
+
+    #[test]
+    fn a_take_that_plays_has_its_own_sign_in_roll_and_legend() {
+        let here = Instant::now();
+        let mut scene = playing(here);
+        let sights = json!([
+            { "event": "playback", "at": 99.5, "take": "old.mid" },
+            { "event": "replayed_on", "at": 99.5, "channel": 1, "key": 62, "velocity": 70 },
+        ]);
+        scene.take_in(here, Word::Sights(json!({ "now": 100.0, "sights": sights })));
+        let lines = drawn(&scene, &mut Hands::default(), plain(), (80, 24), here);
+        assert!(lines[0].starts_with(" A take plays "), "{}", lines[0]);
+        assert!(lines[12].contains("   ++ a take"), "{}", lines[12]);
+        assert!(lines[1..12].iter().any(|line| line.contains("+++")), "{lines:#?}");
+        let over = json!([{ "event": "playback", "at": 100.0, "take": null }]);
+        scene.take_in(here, Word::Sights(json!({ "now": 100.0, "sights": over })));
+        let lines = drawn(&scene, &mut Hands::default(), plain(), (80, 24), here);
+        assert!(lines[0].starts_with(" Antiphon answers ") && !lines[12].contains("++"), "{lines:#?}");
     }
 
     #[test]
@@ -414,6 +442,7 @@ mod tests {
             ('3', "from Keystation"),
             ('4', "cc20"),
             ('5', "47 notes, 1:23"),
+            ('6', "antiphon.onnx                          plays now"),
         ] {
             hands.press(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE), &scene);
             let lines = drawn(&scene, &mut hands, plain(), (80, 40), here);

@@ -100,6 +100,15 @@ pub(super) struct Take {
     pub recording: bool,
 }
 
+/// A model that can be chosen.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Model {
+    pub name: String,
+    /// The line that chooses it.
+    pub control: String,
+    pub playing: bool,
+}
+
 /// What has happened since the last message.
 #[derive(Debug, Deserialize)]
 pub(super) struct Batch {
@@ -117,6 +126,8 @@ pub(super) enum Seen {
     HumanOff(Off),
     AiOn(On),
     AiOff(Off),
+    ReplayedOn(On),
+    ReplayedOff(Off),
     Planned {
         channel: u8,
         onset: f64,
@@ -140,6 +151,7 @@ pub(super) enum Seen {
     Controllers(Knobs),
     Ports(Ports),
     Playback {
+        at: f64,
         take: Option<String>,
     },
     Part {},

@@ -9,6 +9,7 @@ mod table;
 use std::fmt;
 
 pub use nearest::{near, nearest};
+use serde_json::{Value, json};
 pub use table::SETTINGS;
 use thiserror::Error;
 
@@ -224,6 +225,21 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name == name).ok_or_else(|| SettingError::Unknown {
             name: name.to_owned(),
             nearest: nearest(name, SETTINGS.iter().map(|setting| setting.name)).unwrap_or("mode"),
+        })
+    }
+
+    /// What it is and takes, as one JSON object: `name`, `about`, `kind` (number, whole or choice), `unit`, `low`, `high`,
+    /// `choices`, `default`.
+    pub fn to_json(&self) -> Value {
+        let (low, high) = self.range();
+        let (kind, unit, choices) = match self.values {
+            Values::Number { unit, .. } => ("number", unit, None),
+            Values::Whole { unit, .. } => ("whole", unit, None),
+            Values::Choice(names) => ("choice", "", Some(names)),
+        };
+        json!({
+            "name": self.name, "about": self.about, "kind": kind, "unit": unit, "low": low, "high": high,
+            "choices": choices, "default": self.show(self.default),
         })
     }
 

@@ -13,9 +13,10 @@ use serde_json::json;
 
 use super::configured::Arguments;
 use super::flags::ConfigFlags;
-use super::{Exit, Failure, print_line};
+use super::{Exit, Failure, examples, print_line};
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::DOCTOR)]
 pub(super) struct DoctorFlags {
     #[command(flatten)]
     config: ConfigFlags,

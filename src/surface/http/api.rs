@@ -10,7 +10,7 @@ use super::Desk;
 use crate::control::{Control, ControlError, WORDS};
 use crate::figures::Report;
 use crate::ports::Direction;
-use crate::settings::{SETTINGS, Setting, SettingError, Values};
+use crate::settings::{SETTINGS, Setting, SettingError};
 use crate::shelf::ModelChoice;
 use crate::time::SessionTime;
 
@@ -56,17 +56,9 @@ pub(super) async fn models(State(desk): State<Desk>) -> Json<Value> {
 pub(super) async fn settings(State(desk): State<Desk>) -> Json<Value> {
     let settings = desk.feed.view().settings;
     let described = SETTINGS.iter().map(|setting| {
-        let (low, high) = setting.range();
-        let (kind, unit, choices) = match setting.values {
-            Values::Number { unit, .. } => ("number", unit, None),
-            Values::Whole { unit, .. } => ("whole", unit, None),
-            Values::Choice(names) => ("choice", "", Some(names)),
-        };
-        json!({
-            "name": setting.name, "about": setting.about, "kind": kind, "unit": unit, "low": low, "high": high,
-            "choices": choices, "default": setting.show(setting.default),
-            "value": setting.show(setting.value(&settings)),
-        })
+        let mut described = setting.to_json();
+        described["value"] = json!(setting.show(setting.value(&settings)));
+        described
     });
     Json(described.collect())
 }

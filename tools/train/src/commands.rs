@@ -24,6 +24,9 @@ const CHECK_NOTES: usize = 256;
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Write the data set of some folders as one safetensors file, for tools/train-distributed
+    #[command(
+        after_help = "Examples:\n  antiphon-train encode mid_songs --out notes.safetensors\n  antiphon-train encode mid_songs my_songs --out notes.safetensors --seed 7"
+    )]
     Encode {
         /// Folders of .mid files, read and split as for training
         #[arg(required = true, value_name = "FOLDER")]
@@ -39,6 +42,7 @@ pub enum Command {
         no_cache: bool,
     },
     /// Turn weights from tools/train-distributed into a model file, checked before it is put in its place
+    #[command(after_help = "Examples:\n  antiphon-train export weights.safetensors --model models/new.onnx")]
     Export {
         /// The safetensors file
         #[arg(value_name = "WEIGHTS")]
@@ -48,6 +52,7 @@ pub enum Command {
         model: PathBuf,
     },
     /// Write the weights of a model file as safetensors, for tools/train-distributed to start from
+    #[command(after_help = "Examples:\n  antiphon-train weights models/antiphon.onnx --out weights.safetensors")]
     Weights {
         /// The model file
         #[arg(value_name = "MODEL")]

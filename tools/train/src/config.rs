@@ -13,6 +13,15 @@ use crate::error::TrainError;
 /// Highest learning rate when training starts from an exported model.
 const FINE_TUNE_RATE: f32 = 0.0005;
 
+/// What stands behind a `#` is for people; the rest can be typed.
+const EXAMPLES: &str = "\
+Examples:
+  antiphon-train                                       # on mid_songs, if there is no model yet
+  antiphon-train mid_songs --retrain --max-minutes 30  # anew, half an hour
+  antiphon-train my_songs --from models/antiphon.onnx  # your own songs
+  antiphon-train mid_songs --resume                    # where an earlier run stopped
+  antiphon-train mid_songs --weights chorale=0.6,folk=0.1 --seed 7";
+
 /// Trains Antiphon's note model on a folder of MIDI files and exports it as one ONNX file.
 ///
 /// The first-level folders are the styles. A style folder with train/, valid/ and test/ inside is split as they say,
@@ -22,7 +31,7 @@ const FINE_TUNE_RATE: f32 = 0.0005;
 /// Exit codes: 0 done or nothing to do, 2 usage, 3 not enough data, 4 cannot read or write a file, 5 training diverged,
 /// 6 the exported file is wrong, 130 interrupted after everything was saved.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "antiphon-train", version, args_conflicts_with_subcommands = true)]
+#[command(name = "antiphon-train", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Flags {
     /// Folder of .mid files, read with its subfolders [default: mid_songs]
     #[arg(value_name = "FOLDER")]
@@ -287,4 +296,30 @@ fn parse_weights(text: &str) -> Result<BTreeMap<String, f64>, String> {
         return Err(format!("the shares add up to {sum}; they must not exceed 1"));
     }
     Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_help_ends_with_examples_that_can_be_typed() {
+        let mut all = Flags::command();
+        all.build();
+        let mut asked: Vec<clap::Command> =
+            all.get_subcommands().filter(|one| one.get_name() != "help").cloned().collect();
+        assert_eq!(asked.len(), 3);
+        asked.push(all);
+        for mut command in asked {
+            let help = command.render_long_help().to_string();
+            let examples = help.split("\nExamples:\n").nth(1).unwrap_or_else(|| panic!("no examples: {help}"));
+            for line in examples.lines() {
+                let words = line.split_whitespace().take_while(|word| *word != "#");
+                assert!(line.starts_with("  antiphon-train"), "they are the end: {help}");
+                Flags::command().try_get_matches_from(words).unwrap_or_else(|error| panic!("`{line}`: {error}"));
+            }
+        }
+    }
 }
