@@ -1,7 +1,6 @@
 //! `antiphon monitor` in a terminal of its own (by `script`) and without one, beside a real daemon.
 #![cfg(unix)]
 
-#[expect(dead_code, reason = "other tests look at memory")]
 mod daemon;
 
 use std::fs;
