@@ -2,7 +2,6 @@
 //! and is written on when there is room again.
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "its memory is measured elsewhere")]
 mod daemon;
 
 use std::fs;

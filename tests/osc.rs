@@ -1,6 +1,5 @@
 //! OSC of the built daemon: spoken to by rosc, and by liblo's programs, an implementation of other people's.
 
-#[expect(dead_code, reason = "its memory is measured elsewhere")]
 mod daemon;
 
 use std::fs::{self, File};

@@ -1,6 +1,5 @@
 //! The page's API on the built daemon: what it shows, what it does, whom it refuses.
 
-#[expect(dead_code, reason = "other tests send signals and look at memory")]
 mod daemon;
 
 use std::io::{Read as _, Write as _};

@@ -2,7 +2,6 @@
 //! ends the session.
 #![cfg(unix)]
 
-#[expect(dead_code, reason = "other tests look at memory")]
 mod daemon;
 
 use std::fs;

@@ -1,7 +1,6 @@
 //! The built daemon under a service manager: when it is ready, that it is alive, and that a thread that hangs is noticed.
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "other tests look at memory")]
 mod daemon;
 
 use std::fs;

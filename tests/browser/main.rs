@@ -1,7 +1,6 @@
 //! The page in a real browser: the built daemon on one side, headless Chromium on the other.
 #![cfg(all(unix, feature = "jack"))]
 
-#[expect(dead_code, reason = "other tests look at memory")]
 #[path = "../daemon/mod.rs"]
 mod daemon;
 mod driver;

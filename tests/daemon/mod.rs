@@ -1,4 +1,5 @@
 //! The built `antiphon jam`, as a child process that does not outlive its test.
+#![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -54,7 +55,6 @@ impl Daemon {
     }
 
     /// The number of its process.
-    #[allow(dead_code, reason = "not everybody who starts one asks for it")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -97,7 +97,6 @@ impl Daemon {
     }
 
     /// Resident memory in MB (10^6 bytes), as Linux tells it; zero elsewhere.
-    #[allow(dead_code, reason = "not everybody who starts one asks for it")]
     pub fn resident_mb(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let kilobytes = |name: &str| {
