@@ -69,6 +69,10 @@ struct Flags {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     virtual_phrases: u16,
 
+    /// What runs the model, as for `antiphon jam`
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    engine: String,
+
     /// Hold the session against what a long one must have kept, and fail when something was not: memory, misses, notes
     /// that are stuck, the take
     #[arg(long)]
@@ -130,7 +134,7 @@ fn run(flags: &Flags) -> ExitCode {
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seed = flags.seed.to_string();
-    let (daemon, cold_start) = start(folder.path(), &["--backend", "jack", "--seed", &seed, "--json"]);
+    let (daemon, cold_start) = start(&flags.engine, folder.path(), &["--backend", "jack", "--seed", &seed, "--json"]);
     let mut session = Session::begin();
     let mut memory: Vec<(f64, f64)> = Vec::new();
     let begun = Instant::now();
@@ -205,12 +209,12 @@ fn soaked(report: &Report, outcome: &Outcome, memory: &[(f64, f64)], session: &S
 }
 
 /// Starts the daemon, and says how long it took until both its ports were there.
-fn start(folder: &Path, flags: &[&str]) -> (Daemon, Duration) {
+fn start(engine: &str, folder: &Path, flags: &[&str]) -> (Daemon, Duration) {
     let client = server::open_client("bench");
     let there = || [ANTIPHON_IN, ANTIPHON_OUT].iter().all(|port| client.port_by_name(port).is_some());
     assert!(!there(), "an Antiphon runs on this JACK server already; end it first");
     let begun = Instant::now();
-    let mut daemon = Daemon::start(folder, flags);
+    let mut daemon = Daemon::start_on(engine, folder, flags, &[]);
     while !there() {
         daemon.expect_alive();
         assert!(begun.elapsed() < Duration::from_secs(60), "no ports after a minute; it said:\n{}", daemon.said());

@@ -20,17 +20,21 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts `antiphon jam` with the bundled model in `folder`, and keeps what it says in `folder/daemon.log`.
-    #[allow(dead_code, reason = "not everybody leaves the environment as it is")]
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_in(folder, arguments, &[])
     }
 
     /// The same with more in its environment.
     pub fn start_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_on("embedded", folder, arguments, environment)
+    }
+
+    /// The same with another engine, as `--engine` names it.
+    pub fn start_on(engine: &str, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = folder.join("daemon.log");
         let file = File::create(&log).expect("the log can be created");
         let child = Command::new(env!("CARGO_BIN_EXE_antiphon"))
-            .args(["jam", "--engine", "embedded", "--model"])
+            .args(["jam", "--engine", engine, "--model"])
             .arg(bundled_model())
             .args(arguments)
             .current_dir(folder)
