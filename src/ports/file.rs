@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::InputSink;
+use super::realtime::raise_input;
 use crate::fault;
 use crate::midi::TimedMessage;
 use crate::sysex::SysEx;
@@ -46,6 +47,7 @@ impl FilePlayer {
             true
         };
         let play = move || {
+            raise_input();
             let mut slicer = input.slicer();
             let mut sysex = sysex.into_iter().peekable();
             let mut messages = messages.into_iter().peekable();
