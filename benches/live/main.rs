@@ -88,8 +88,8 @@ fn main() -> ExitCode {
     if std::env::var_os(INSIDE).is_some() || server_runs() {
         return run(&flags);
     }
-    if !server::is_installed() {
-        eprintln!("bench-live: no JACK server runs, and jackd is not installed (tools/setup.sh --test)");
+    if let Err(missing) = server::is_installed() {
+        eprintln!("bench-live: no JACK server runs, and {missing}");
         return ExitCode::FAILURE;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,6 +1,8 @@
 //! Tests on a JACK server of their own.
 
 use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use super::server::{self, Server};
@@ -11,16 +13,33 @@ const INSIDE: &str = "ANTIPHON_TEST_INSIDE_JACK";
 /// Runs `body` against a server of its own: starts the server, then this test program again for the test `name` alone
 /// with the server's name in its environment. Leaves the test out, and says so, where it cannot run.
 pub fn with_jack_server(name: &str, body: impl FnOnce()) {
-    with_jack(name, body, true);
+    in_a_process_of_its_own(name, body, server::is_installed, |folder| {
+        let server = Server::start(folder, name);
+        (server.this_program(), Some(server))
+    });
 }
 
 /// The same with the name of a server of its own only: `body` starts and stops it.
 #[allow(dead_code, reason = "not everybody restarts it")]
 pub fn with_jack_servers_name(name: &str, body: impl FnOnce()) {
-    with_jack(name, body, false);
+    let unstarted = |_: &Path| (server::this_program_with(&server::own_name(name)), None);
+    in_a_process_of_its_own(name, body, server::is_installed, unstarted);
 }
 
-fn with_jack(name: &str, body: impl FnOnce(), started: bool) {
+/// The same with PipeWire's JACK library, and a place for a PipeWire of its own: `body` starts and stops it.
+#[allow(dead_code, reason = "not everybody restarts it")]
+pub fn with_pipewire(name: &str, body: impl FnOnce()) {
+    let unstarted = |folder: &Path| (server::this_program_on_pipewire(folder), None);
+    in_a_process_of_its_own(name, body, server::pipewire_is_installed, unstarted);
+}
+
+/// `prepare` gets a folder, and gives this program once more and the server that it uses, if it runs already.
+fn in_a_process_of_its_own(
+    name: &str,
+    body: impl FnOnce(),
+    is_installed: impl FnOnce() -> Result<(), &'static str>,
+    prepare: impl FnOnce(&Path) -> (Command, Option<Server>),
+) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -28,15 +47,11 @@ fn with_jack(name: &str, body: impl FnOnce(), started: bool) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
-    if !server::is_installed() {
-        return say(&format!("left out: {name}: jackd is not installed (tools/setup.sh --test)"));
+    if let Err(missing) = is_installed() {
+        return say(&format!("left out: {name}: {missing}"));
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = started.then(|| Server::start(folder.path(), name));
-    let mut inner = match &server {
-        Some(server) => server.this_program(),
-        None => server::this_program_with(&server::own_name(name)),
-    };
+    let (mut inner, server) = prepare(folder.path());
     let inner = inner
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

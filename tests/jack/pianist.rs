@@ -155,6 +155,14 @@ impl Pianist {
     }
 }
 
+impl Drop for Pianist {
+    /// JACK's library cancels its threads when a client is closed. One that is in a callback, though its server has gone,
+    /// would take the whole process with it.
+    fn drop(&mut self) {
+        sleep(Duration::from_millis(50));
+    }
+}
+
 /// Plays, in JACK's real-time thread.
 struct Hands {
     output: Port<MidiOut>,

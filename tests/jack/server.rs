@@ -9,9 +9,20 @@ use std::time::{Duration, Instant};
 /// libjack takes the server's name from the environment only, so who uses a server is a process of its own.
 const SERVER_NAME: &str = "JACK_DEFAULT_SERVER";
 
-/// Whether a server can be started here.
-pub fn is_installed() -> bool {
-    Command::new("jackd").arg("--version").stdin(Stdio::null()).output().is_ok()
+/// Whether a server can be started here; else what is missing.
+pub fn is_installed() -> Result<(), &'static str> {
+    runs("jackd").then_some(()).ok_or("jackd is not installed (tools/setup.sh --test)")
+}
+
+/// The same for PipeWire, which stands in for JACK by a library of its own.
+#[allow(dead_code, reason = "not everybody uses it")]
+pub fn pipewire_is_installed() -> Result<(), &'static str> {
+    let missing = "PipeWire and its JACK are not installed (packages pipewire and pipewire-jack)";
+    (runs("pipewire") && Command::new("pw-jack").arg("-h").output().is_ok()).then_some(()).ok_or(missing)
+}
+
+fn runs(program: &str) -> bool {
+    Command::new(program).arg("--version").stdin(Stdio::null()).output().is_ok()
 }
 
 /// Opens a client on the server that this process uses, which may be still on its way up.
@@ -39,7 +50,16 @@ pub fn this_program_with(name: &str) -> Command {
     again
 }
 
-/// A `jackd` that ends with its owner.
+/// This program once more on PipeWire's JACK library, for a PipeWire that has its socket in `folder`.
+#[allow(dead_code, reason = "not everybody uses it")]
+pub fn this_program_on_pipewire(folder: &Path) -> Command {
+    let mut again = Command::new("pw-jack");
+    again.arg(std::env::current_exe().expect("this program has a path"));
+    again.env("XDG_RUNTIME_DIR", folder).stdin(Stdio::null());
+    again
+}
+
+/// A `jackd`, or a `pipewire`, that ends with its owner.
 pub struct Server {
     child: Child,
     name: String,
@@ -76,6 +96,20 @@ impl Server {
             .spawn()
             .expect("jackd starts");
         Self { child, name, log }
+    }
+
+    /// Starts PipeWire where this process looks for it. It has no sound card either, and needs no session manager.
+    #[allow(dead_code, reason = "not everybody uses it")]
+    pub fn pipewire(folder: &Path) -> Self {
+        let log = folder.join("pipewire.log");
+        let file = File::create(&log).expect("the log can be created");
+        let child = Command::new("pipewire")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle of the log"))
+            .stderr(file)
+            .spawn()
+            .expect("pipewire starts");
+        Self { child, name: String::new(), log }
     }
 
     /// This program once more, with this server as the one that it uses.

@@ -16,6 +16,7 @@ mod pianist;
 mod recording;
 mod replaying;
 mod restarts;
+mod rounds;
 #[path = "../jack/server.rs"]
 mod server;
 #[path = "../soundfont/mod.rs"]

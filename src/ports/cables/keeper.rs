@@ -23,6 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// cables of a client away before its ports.
 const GOING: Duration = Duration::from_millis(200);
 
+/// How long a port that is there may refuse without a word about it: JACK shows the ports of a client before it can be
+/// connected to.
+const COMING: Duration = Duration::from_millis(600);
+
 /// Wishes that may wait. With more, whoever asks waits; the bell does not.
 const WISHES: usize = 256;
 
@@ -69,6 +73,8 @@ struct Kept {
     cable: Cable,
     /// Since when it has been seen attached to a port that is there, but not plugged.
     loose_since: Option<Instant>,
+    /// Since when it could be attached and was refused.
+    refused_since: Option<Instant>,
 }
 
 /// Everything that the keeper's thread may touch.
@@ -240,7 +246,7 @@ impl Keeping {
     /// Adds a cable, and gives its place.
     fn want(&mut self, direction: Direction, Destination { name, offset }: Destination) -> usize {
         let cable = Cable { direction, name, state: CableState::Waiting, port: None, why: None };
-        self.kept.push(Kept { id: self.next_id, offset, cable, loose_since: None });
+        self.kept.push(Kept { id: self.next_id, offset, cable, loose_since: None, refused_since: None });
         self.next_id += 1;
         self.kept.len() - 1
     }
@@ -352,14 +358,20 @@ impl Keeping {
                 };
                 self.news.push_back(news);
             }
-            Err(PortError::Unknown { .. }) => self.kept[place].cable.why = None,
+            Err(PortError::Unknown { .. }) => {
+                self.kept[place].cable.why = None;
+                self.kept[place].refused_since = None;
+            }
             Err(why) => self.refuse(place, &why),
         }
     }
 
     fn refuse(&mut self, place: usize, why: &PortError) {
+        let Kept { cable, refused_since, .. } = &mut self.kept[place];
+        if refused_since.get_or_insert_with(Instant::now).elapsed() < COMING {
+            return;
+        }
         let why = why.to_string();
-        let cable = &mut self.kept[place].cable;
         if cable.why.as_deref() != Some(&why) {
             self.news.push_back(format!("{why}; waiting"));
             cable.why = Some(why);
@@ -377,8 +389,9 @@ impl Keeping {
     }
 
     fn plug(&mut self, place: usize, port: &Found) -> Result<(), PortError> {
-        let Kept { id, offset, cable, .. } = &mut self.kept[place];
+        let Kept { id, offset, cable, refused_since, .. } = &mut self.kept[place];
         self.board.plug(*id, cable.direction, port, *offset)?;
+        *refused_since = None;
         cable.state = CableState::Attached;
         cable.port = Some(port.name.clone());
         cable.why = None;

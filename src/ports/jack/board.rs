@@ -9,14 +9,23 @@ use jack::{MidiIn, MidiOut, PortFlags};
 
 use super::performance::Performance;
 use super::process::{Active, Foyer, Notifications, Process, Signals};
-use super::{NAME, client, others, refused};
+use super::{NAME, client, looking, others, refused, stale};
 use crate::conductor::LEAD;
 use crate::ports::cables::{Bell, Board, CableId, Found};
 use crate::ports::{Destination, Direction, InputSink, Offset, PortError, PortName};
 use crate::time::{Clock, SessionDuration};
 
-/// How long a period that is being played when the server goes may take.
-const PERIOD_WITHIN: Duration = Duration::from_millis(100);
+/// How long a look waits for callbacks of a client whose server has gone. The next look waits on.
+const CALLED_WITHIN: Duration = Duration::from_millis(200);
+
+/// A client that is not called for so long is looked for at the server. PipeWire does not tell its clients that it goes.
+const CALLED_EVERY: Duration = Duration::from_millis(400);
+
+/// So long after a client was opened, it is seen whether that went well.
+const OPENS_BADLY_WITHIN: Duration = Duration::from_secs(5);
+
+/// The library gives a semaphore back much sooner than this when its client has gone.
+const STALE_FOR: Duration = Duration::from_millis(200);
 
 /// A connection that was seen so shortly before the server went has gone with it: a server on its way out takes its
 /// other clients away first.
@@ -63,6 +72,13 @@ pub(super) struct JackBoard {
     sources: Vec<String>,
     plugged: BTreeMap<CableId, (Direction, String)>,
     by_hand: ByHand,
+    /// Periods so far, and since when there were no more.
+    periods: (u32, Instant),
+    /// When the client was opened, and since when it keeps a semaphore that is nobody's.
+    opened: Instant,
+    stale_since: Option<Instant>,
+    /// Whether it was opened again for that at this server. Once must do.
+    reopened: bool,
 }
 
 impl JackBoard {
@@ -91,6 +107,10 @@ impl JackBoard {
             sources: Vec::new(),
             plugged: BTreeMap::new(),
             by_hand: ByHand::default(),
+            periods: (0, Instant::now()),
+            opened: Instant::now(),
+            stale_since: None,
+            reopened: false,
         }
     }
 
@@ -112,7 +132,10 @@ impl JackBoard {
         let output = client.register_port(&out_name, MidiOut::default()).map_err(|error| refused(&out_name, &error))?;
         self.own = [input.name().unwrap_or_default(), output.name().unwrap_or_default()];
         let signals = Arc::clone(&self.signals);
-        signals.gone.store(false, Relaxed);
+        signals.join();
+        self.opened = Instant::now();
+        self.stale_since = None;
+        self.periods = (signals.periods.load(Relaxed), self.opened);
         let process = Process { input, output, performance: None, foyer: self.foyer.clone(), signals };
         let notifications = Notifications { signals: Arc::clone(&self.signals), bell: self.bell.clone() };
         // A client that cannot be activated takes its process with it: the performance comes after.
@@ -142,9 +165,11 @@ impl JackBoard {
         }
     }
 
-    /// The server has gone.
+    /// The server has gone: closes the client, as soon as that can be done.
     fn leave(&mut self) {
-        self.signals.wait_until_outside(PERIOD_WITHIN);
+        if !self.signals.leave(CALLED_WITHIN) {
+            return;
+        }
         // Closing it leaves the performance in the foyer.
         drop(self.seat.take());
         self.signals.gone.store(false, Relaxed);
@@ -153,6 +178,26 @@ impl JackBoard {
         let plugged = &self.plugged;
         self.by_hand.leave(|direction, port| plugged.values().any(|(way, name)| (*way, name) == (direction, port)));
         self.fetch();
+    }
+
+    /// Whether the client is called no more, and no server knows it.
+    fn is_forgotten(&mut self) -> bool {
+        let periods = self.signals.periods.load(Relaxed);
+        if periods != self.periods.0 {
+            self.periods = (periods, Instant::now());
+        }
+        let [input, _] = &self.own;
+        self.periods.1.elapsed() > CALLED_EVERY && !looking().is_ok_and(|probe| probe.port_by_name(input).is_some())
+    }
+
+    /// Whether the client was opened badly: see [`stale`].
+    fn is_badly_opened(&mut self) -> bool {
+        if self.reopened || self.opened.elapsed() > OPENS_BADLY_WITHIN || !stale::keeps_a_semaphore() {
+            self.stale_since = None;
+            return false;
+        }
+        self.reopened = self.stale_since.get_or_insert_with(Instant::now).elapsed() >= STALE_FOR;
+        self.reopened
     }
 
     /// Takes the performance over from a client that has been closed.
@@ -216,11 +261,16 @@ impl Board for JackBoard {
     }
 
     fn there(&mut self) -> Option<[Vec<Found>; 2]> {
-        if self.signals.gone.load(Relaxed) {
+        let seated = self.seat.get();
+        let has_gone = seated.is_some() && (self.signals.gone.load(Relaxed) || self.is_forgotten());
+        if has_gone || seated.is_some() && self.is_badly_opened() {
+            drop(seated);
+            self.reopened &= !has_gone;
+            self.signals.gone.store(true, Relaxed);
             self.leave();
             return None;
         }
-        let active = match self.seat.get() {
+        let active = match seated {
             Some(active) => active,
             None => self.knock()?,
         };

@@ -14,6 +14,8 @@ const FOLLOWS_ONE_IN: i64 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct JackOffset {
     us: Option<i64>,
+    /// How close the readings were from which it is known.
+    within: SessionDuration,
     last_jack_us: u64,
 }
 
@@ -24,11 +26,15 @@ impl JackOffset {
         let middle = signed(before.as_micros().midpoint(after.as_micros()));
         let measured = middle - signed(jack_us);
         let most = signed(jack_us.saturating_sub(self.last_jack_us)) / FOLLOWS_ONE_IN + 1;
-        self.us = Some(match self.us {
-            Some(kept) if after.since(before) > CLOSE => kept,
-            Some(kept) => kept + ((measured - kept) / 8).clamp(-most, most),
-            None => measured,
-        });
+        let within = after.since(before);
+        match self.us {
+            Some(kept) if within <= CLOSE && self.within <= CLOSE => {
+                self.us = Some(kept + ((measured - kept) / 8).clamp(-most, most));
+            }
+            // Held up so far: the best that there is counts at once.
+            Some(_) if within >= self.within => {}
+            Some(_) | None => (self.us, self.within) = (Some(measured), within),
+        }
         self.last_jack_us = jack_us;
     }
 
@@ -104,6 +110,18 @@ mod tests {
             offset.measured(at(1400 + us), 800 + us, at(1402 + us));
         }
         assert!(offset.session_time(600).since(at(1190)) <= SessionDuration::from_micros(20));
+    }
+
+    #[test]
+    fn a_first_measurement_that_was_held_up_gives_way_to_a_better_one() {
+        let mut offset = JackOffset::default();
+        offset.measured(at(1000), 600, at(91_000));
+        offset.measured(at(92_000), 91_500, at(94_000));
+        assert_eq!(offset.session_time(91_500), at(93_000), "closer");
+        offset.measured(at(95_000), 94_600, at(99_000));
+        assert_eq!(offset.session_time(91_500), at(93_000), "no closer than that");
+        offset.measured(at(100_000), 99_500, at(100_002));
+        assert_eq!(offset.session_time(99_500), at(100_001));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod frames;
 mod performance;
 mod process;
 mod pump;
+mod stale;
 mod stranded;
 
 use std::sync::Arc;
@@ -44,6 +45,9 @@ const PERIODS_AFTER_RELEASE: u32 = 3;
 
 /// How long the last note-offs may take to leave: many periods of any server.
 const RELEASE_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long the callbacks of a client that is to be closed may take.
+const LEAVE_WITHIN: Duration = Duration::from_millis(100);
 
 /// The server that is planned for until there is one: rate and period of PipeWire as it comes.
 const LIKELY: [u32; 2] = [48_000, 1024];
@@ -202,9 +206,8 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         release(&self.signals, &self.seat)(RELEASE_WITHIN);
-        if self.signals.gone.load(Relaxed) {
-            self.signals.wait_until_outside(RELEASE_WITHIN);
-        }
+        // Nothing can be done about a callback that lasts on.
+        let _ = self.signals.leave(LEAVE_WITHIN);
         drop(self.seat.take());
         drop(self.pump.take());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use jack::{Client, Frames, MidiIn, MidiOut, MidiWriter, Port, ProcessScope, RawMidi};
+use jack::{Client, CycleTimes, Frames, MidiIn, MidiOut, MidiWriter, Port, ProcessScope, RawMidi, Time};
 use rtrb::{Consumer, Producer};
 
 use super::Signals;
@@ -24,7 +24,7 @@ use crate::take::Happening;
 use crate::thru::Thru;
 use crate::time::{Clock, SessionTime};
 
-/// A period's time that is further from now than this, in microseconds, cannot be.
+/// A period that would have begun longer ago than this, in microseconds, did not.
 const BELIEVED_WITHIN_US: u64 = 1_000_000;
 
 /// The player and its ledgers. They outlive the server: while there is none, the cables' keeper has them.
@@ -129,7 +129,7 @@ impl Performance {
         self.jack_clock.measured(now, jack_now, self.clock.now());
         let (begin_us, length) = match scope.cycle_times() {
             // A server that has just begun may not know its times yet.
-            Ok(times) if times.current_usecs.abs_diff(jack_now) < BELIEVED_WITHIN_US => {
+            Ok(times) if can_be(&times, jack_now) => {
                 (times.current_usecs, times.next_usecs.checked_sub(times.current_usecs))
             }
             _ => (jack_now, None),
@@ -290,6 +290,13 @@ impl Performance {
         self.status.plan_refused.store(self.player.refused() + self.tape.refused(), Relaxed);
         self.status.gated.store(self.player.gated(), Relaxed);
     }
+}
+
+/// Whether a period that is played at `now` can be this one: begun, and not long ago. JACK smooths its times, which may put
+/// them ahead by a little.
+fn can_be(period: &CycleTimes, now: Time) -> bool {
+    let ahead = period.next_usecs.saturating_sub(period.current_usecs).min(BELIEVED_WITHIN_US);
+    (now.saturating_sub(BELIEVED_WITHIN_US)..=now + ahead).contains(&period.current_usecs)
 }
 
 /// What has to do with the human's messages in a period.
