@@ -64,8 +64,9 @@ test-browser: setup-test checkout ## only the page in headless Chromium, with it
 test-alsa: build ## only the session on the ALSA sequencer, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx
 
-cable-test: build ## a synth that goes and comes back N=20 times on the ALSA sequencer, in a virtual machine
-	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx $(N)
+cable-test: build ## keyboards, synths, JACK clients and JACK's server go and come back N=20 times; ends with one JSON line
+	@tests/cable_test/run.sh $(RELEASE)/antiphon models/antiphon.onnx $(N) \
+	  cargo test $(CARGO_FLAGS) --test jack_session over_and_over
 
 sound-test: build ## --synth on a sound card that is pulled out and put back, in a virtual machine
 	@tests/alsa/run.sh $(RELEASE)/antiphon models/antiphon.onnx sound

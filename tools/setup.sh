@@ -112,6 +112,7 @@ install "JACK and PipeWire ports" libjack-jackd2-dev || say "left out: JACK and 
 
 if [ $for_tests = yes ]; then
     install "the JACK test" jackd2 || say "left out: the test on a JACK server"
+    install "the PipeWire test" pipewire pipewire-jack || say "left out: the test on PipeWire"
     install "the test of the page in a browser" chromium chromium-driver ||
         say "left out: the test of the page in a browser"
     install "checks by other programs" midicsv abcmidi || say "left out: the checks with midicsv and abc2midi"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# run.sh ANTIPHON MODEL [CYCLES|sound]: the session on the ALSA sequencer, in a virtual machine that has one; with CYCLES,
-# a synth that goes and comes back so often instead; with `sound`, a sound card that goes and comes back.
+# run.sh ANTIPHON MODEL [ROUNDS|sound]: the session on the ALSA sequencer, in a virtual machine that has one, and cables that
+# are pulled; with ROUNDS only these, so often; with `sound`, a sound card that goes and comes back.
 # Exit status: 0 passed, or left out with a sentence that says why; else failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$here/../../tools
-[ $# = 2 ] || [ $# = 3 ] || { echo "usage: $0 ANTIPHON MODEL [CYCLES|sound]" >&2; exit 2; }
+[ $# = 2 ] || [ $# = 3 ] || { echo "usage: $0 ANTIPHON MODEL [ROUNDS|sound]" >&2; exit 2; }
 absolute() { printf '%s/%s\n' "$(cd "$(dirname "$1")" && pwd)" "$(basename "$1")"; }
 
 left_out() { echo "ALSA: left out: $*"; exit 0; }
@@ -16,13 +16,15 @@ done
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-alsa.XXXXXX")
 status=0
-cycles=${3:-0}
-if [ "$cycles" = sound ]; then
-    cycles=0
-    play=("$here/sound.sh" "$(absolute "$1")" "$(absolute "$2")")
-elif [ $# = 3 ]; then play=("$here/cables.sh" "$(absolute "$1")" "$(absolute "$2")" "$3")
-else play=("$here/session.sh" "$(absolute "$1")" "$(absolute "$2")" "$(absolute "$tools/check-midi-debts.awk")"); fi
-ALSA_VM_TIMEOUT=${ALSA_VM_TIMEOUT:-$((900 + 30 * cycles))} "$tools/alsa-vm/run-in-alsa-vm.sh" "$folder" "${play[@]}" ||
+antiphon=$(absolute "$1") model=$(absolute "$2") check=$(absolute "$tools/check-midi-debts.awk")
+# shellcheck disable=SC2016  # for the inner shell
+case ${3:-} in
+    sound) rounds=0 play=("$here/sound.sh" "$antiphon" "$model") ;;
+    ?*) rounds=$3 play=("$here/cables.sh" "$antiphon" "$model" "$rounds" "$check") ;;
+    *) rounds=2 play=(bash -c '"$0" "${@:1:3}" && mkdir cables && cd cables && "${@:4}"' "$here/session.sh" \
+        "$antiphon" "$model" "$check" "$here/cables.sh" "$antiphon" "$model" 2 "$check") ;;
+esac
+ALSA_VM_TIMEOUT=${ALSA_VM_TIMEOUT:-$((900 + 30 * rounds))} "$tools/alsa-vm/run-in-alsa-vm.sh" "$folder" "${play[@]}" ||
     status=$?
 case $status in
     0) rm -rf "$folder" ;;
