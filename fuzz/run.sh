@@ -25,7 +25,7 @@ for target in "${targets[@]}"; do
   log=artifacts/$name.log
   longest=65536
   # More than a door looks at only slows the search down.
-  [ "$name" != live ] || longest=512
+  [ "$name" != live ] || longest=192
   # A crash ends the run of its target alone.
   ANTIPHON_SEEDS=corpus/$name "$target_folder/$triple/release/$name" -max_total_time="$share" -timeout=10 -rss_limit_mb=2048 \
     -max_len="${MAX_LEN:-$longest}" -print_final_stats=1 -artifact_prefix="artifacts/$name/" ${RUNS:+-runs="$RUNS"} "corpus/$name" \

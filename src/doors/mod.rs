@@ -58,8 +58,9 @@ pub const PAGE: Door = Door { name: "page", enter: http::door, seeds: seeds::pag
 /// All of them.
 pub const DOORS: [Door; 7] = [LIVE, MIDI_FILE, CONFIG, MODEL, OSC, SESSION, PAGE];
 
-/// Messages of one live session. A short session is tried out soon; what goes wrong needs a few messages, not many.
-const MOST_MESSAGES: usize = 64;
+/// Messages of one live session: each makes up to four notes of an answer, so a short session is tried out much sooner.
+/// Long ones are what the note-debts test is for.
+const MOST_MESSAGES: usize = 24;
 
 /// How long a live session goes on behind its last message: long enough for an answer that is soon due and short.
 const UNTIL_ANSWERED: SessionDuration = SessionDuration::from_millis(600);
