@@ -33,6 +33,9 @@ const FRAMES: usize = 128;
 /// How long a block lasts.
 const BLOCK: Duration = Duration::from_nanos(FRAMES as u64 * 1_000_000_000 / RATE as u64);
 
+/// Blocks after which all keys are struck anew: 8 s.
+const STRIKE_EVERY: u32 = 3_000;
+
 /// The share of real time that the device's callback takes
 #[derive(Debug, Parser)]
 struct Flags {
@@ -89,7 +92,7 @@ fn raise() -> bool {
     set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(priority), policy).is_ok()
 }
 
-/// Plays so many keys of each part, over and over, and says which share of a block each block took.
+/// Plays so many keys of each part, and says which share of a block each block took.
 fn measure(timbre: &Timbre, keys: u8, seconds: u64) -> Value {
     let (mut messages, resting) = Line::new();
     let mixer = Mixer::new(timbre, RATE, Gains::default()).expect("a usual rate");
@@ -105,16 +108,15 @@ fn measure(timbre: &Timbre, keys: u8, seconds: u64) -> Value {
     for number in 0..blocks {
         // The device asks in time, as far as the machine lets it.
         sleep((begun + BLOCK * number).saturating_duration_since(Instant::now()));
-        // One key is struck anew each block, so that none dies away.
-        let key = 36 + u8::try_from(number % u32::from(keys)).expect("small");
+        // Deep keys, which sing that long; what is let go would sound beside what is struck.
         for part in [Part::Human, Part::Ai] {
-            let keys = if number == 0 { 36..36 + keys } else { key..key + 1 };
-            for key in keys {
-                let message = ShortMessage::note_off(0, key);
-                messages.send(Sounding { at: clock.now(), part, message });
-                let message = ShortMessage::note_on(0, key, 90);
-                messages.send(Sounding { at: clock.now(), part, message });
+            let mut send =
+                |message| assert!(messages.send(Sounding { at: clock.now(), part, message }), "there is room");
+            if number % STRIKE_EVERY == 0 {
+                (24..24 + keys).for_each(|key| send(ShortMessage::note_on(0, key, 90)));
             }
+            let expression = 127 - u8::try_from(number % 64).expect("small");
+            send(ShortMessage::control_change(0, 11, expression));
         }
         let asked = Instant::now();
         callback.fill(&mut block, 2, Duration::ZERO);
