@@ -28,7 +28,10 @@ fn findings(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Vec<
     let findings = report["findings"].as_array().expect("a list").clone();
     let wrong = findings.iter().any(|finding| finding["state"] == "wrong");
     assert_eq!(output.status.code(), Some(if wrong { 12 } else { 0 }), "{report}");
+    let documented = include_str!("../docs/guide/troubleshooting.md");
     for finding in &findings {
+        let area = finding["area"].as_str().expect("text");
+        assert!(documented.contains(&format!("\n| `{area}` | ")), "{area} is in the table of areas");
         assert_eq!(finding["state"] == "ok", finding["mend"].is_null(), "who complains says what mends it: {finding}");
     }
     findings
@@ -43,7 +46,7 @@ fn states(findings: &[Value], area: &str) -> Vec<String> {
 fn where_nothing_is_broken_it_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let found = findings(folder.path(), &[], &[]);
-    for area in ["configuration", "MIDI", "model", "engine"] {
+    for area in ["configuration", "JACK", "name", "model", "engine"] {
         assert_eq!(states(&found, area), ["ok"], "{area}: {found:?}");
     }
     for area in ["speed", "disk", "real time", "wake-up"] {
@@ -82,6 +85,7 @@ fn what_is_broken_is_wrong_with_the_command_that_mends_it() {
 fn a_midi_system_that_is_wanted_but_away_is_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
     let found = findings(folder.path(), &[], &[("ANTIPHON_BACKEND", "jack")]);
-    let jack = found.iter().find(|finding| finding["says"].as_str().is_some_and(|says| says.starts_with("JACK: ")));
-    assert_eq!(jack.expect("JACK is looked for")["state"], "wrong", "{found:?}");
+    assert_eq!(states(&found, "JACK"), ["wrong"], "{found:?}");
+    let said = doctor(folder.path(), &[], &[("ANTIPHON_BACKEND", "jack")]);
+    assert!(String::from_utf8_lossy(&said.stderr).trim_end().ends_with("wrong here: JACK"), "{said:?}");
 }

@@ -43,6 +43,8 @@ pub(crate) use realtime::raise_conductor;
 #[cfg(feature = "engine")]
 pub(crate) use realtime::timing;
 pub use routing::Routing;
+#[cfg(target_os = "linux")]
+pub(crate) use rtkit::greatest_priority;
 pub(crate) use sound::Surroundings;
 pub use sound::{Callback, Sound, SoundFigures, SoundSettings, Speaker};
 

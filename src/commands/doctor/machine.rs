@@ -32,6 +32,8 @@ impl Machine {
         let mut findings = vec![granted(&ports::timing()), wakes()];
         if cfg!(target_os = "linux") {
             findings.extend([self.devices(), self.priority(), self.locked_memory()]);
+            #[cfg(target_os = "linux")]
+            findings.push(rtkit(ports::greatest_priority(), self.grants_priority()));
             findings.extend(self.clock());
             findings.extend(self.governor());
             findings.push(self.sound());
@@ -70,6 +72,11 @@ impl Machine {
         let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
         let soft = line.split_whitespace().next()?;
         if soft == "unlimited" { Some(None) } else { soft.parse().ok().map(Some) }
+    }
+
+    /// Whether the user has the right of their own.
+    fn grants_priority(&self) -> bool {
+        matches!(self.limit("Max realtime priority"), Some(None | Some(40..)))
     }
 
     fn priority(&self) -> Finding {
@@ -130,6 +137,20 @@ impl Machine {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// RealtimeKit, which gives priority to who has no right of their own.
+fn rtkit(greatest: Result<u32, String>, has_the_right: bool) -> Finding {
+    match greatest {
+        Ok(priority) if has_the_right => Finding::ok("rtkit", format!("it gives up to {priority}; it is not needed")),
+        Ok(priority) => Finding::ok("rtkit", format!("it gives up to {priority}")),
+        Err(why) if has_the_right => Finding::ok("rtkit", format!("it is not there ({why}); it is not needed")),
+        Err(why) => Finding::warning(
+            "rtkit",
+            format!("it gives no real-time priority: {why}"),
+            "`sudo apt install rtkit && sudo systemctl enable --now rtkit-daemon`; or have the right of your own (rtprio)",
+        ),
+    }
 }
 
 /// What came of asking for real-time priority.
@@ -228,6 +249,15 @@ mod tests {
         ];
         assert!(found.iter().all(|finding| finding.state == State::Ok), "{found:?}");
         assert_eq!(found[4].says, "USB-Audio - Scarlett 2i2 USB");
+    }
+
+    #[test]
+    fn realtimekit_is_missed_only_by_who_has_no_right_of_their_own() {
+        let away = || Err("The name is not activatable".to_owned());
+        assert_eq!([rtkit(away(), true).state, rtkit(Ok(20), false).state], [State::Ok, State::Ok]);
+        let missed = rtkit(away(), false);
+        assert_eq!(missed.state, State::Warning);
+        assert!(missed.says.contains("activatable") && missed.mend.is_some_and(|mend| mend.contains("rtkit-daemon")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod machine;
 mod setup;
+mod systems;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ pub(super) struct DoctorFlags {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// As JSON
+    /// As JSON; docs/guide/troubleshooting.md has the areas
     #[arg(long)]
     json: bool,
 }
@@ -97,7 +98,12 @@ pub(super) fn run(flags: &DoctorFlags) -> Result<(), Failure> {
             mend.iter().for_each(|mend| print_line(format_args!("{:23} mend it: {mend}", "")));
         }
     }
-    let wrong: Vec<&str> =
-        findings.iter().filter(|finding| finding.state == State::Wrong).map(|finding| finding.area).collect();
+    // Each area once, in the order in which they were said.
+    let mut wrong: Vec<&str> = Vec::new();
+    for Finding { area, .. } in findings.iter().filter(|finding| finding.state == State::Wrong) {
+        if !wrong.contains(area) {
+            wrong.push(area);
+        }
+    }
     if wrong.is_empty() { Ok(()) } else { Err(Failure::new(Exit::Unfit, format!("wrong here: {}", wrong.join(", ")))) }
 }

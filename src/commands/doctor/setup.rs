@@ -1,15 +1,15 @@
-//! What Antiphon itself needs: its configuration, a MIDI system, the ports, the model, a place for the take.
+//! What Antiphon itself needs: its configuration, its name, the ports, the model, a place for the take.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use super::Finding;
+use super::{Finding, systems};
 use crate::commands::configured::Arguments;
 use crate::commands::flags::JamFlags;
 use crate::commands::model::{load, note_times};
-use crate::ports::{self, Backend, PortName, SystemPorts};
+use crate::ports::{self, Backend, PortName};
 
 /// A note that takes longer than this at the 99th percentile eats into the 250 ms that a plan has.
 const SLOW_NOTE_MS: u128 = 50;
@@ -25,7 +25,7 @@ pub(super) fn look(jam: &Arguments) -> Vec<Finding> {
         Err(failure) => {
             let mend = "correct the line; `antiphon --check` reads it again";
             let mut findings = vec![Finding::wrong("configuration", failure.sentence.replace('\n', "; "), mend)];
-            findings.extend(midi(Backend::Auto));
+            findings.extend(systems::look(Backend::Auto));
             return findings;
         }
     };
@@ -33,46 +33,12 @@ pub(super) fn look(jam: &Arguments) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("configuration", read)];
     let slips = config.slips.iter();
     findings.extend(slips.map(|slip| Finding::warning("configuration", slip, "unset or rename the variable")));
-    findings.extend(midi(flags.backend));
+    findings.extend(systems::look(flags.backend));
     findings.push(name(&flags.name));
     findings.extend(named_ports(&flags));
     findings.extend(model(&flags));
     findings.extend(disk(&flags.playing.out));
     findings
-}
-
-fn midi(backend: Backend) -> Vec<Finding> {
-    let systems = ports::list();
-    let found: Vec<&SystemPorts> = systems.iter().filter(|system| system.ports.is_ok()).collect();
-    let wanted = match backend {
-        Backend::Auto => None,
-        Backend::System => systems.first().map(|system| system.system),
-        Backend::Jack => Some("JACK"),
-        Backend::None => return vec![Finding::ok("MIDI", "none is wanted")],
-    };
-    let mut findings = Vec::new();
-    for system in &systems {
-        let needed = wanted.map_or(found.is_empty(), |wanted| wanted == system.system);
-        findings.push(match &system.ports {
-            Ok([from, to]) => Finding::ok(
-                "MIDI",
-                format!("{}: {} ports can be heard, {} played to", system.system, from.len(), to.len()),
-            ),
-            Err(why) if needed => Finding::wrong("MIDI", format!("{}: {why}", system.system), mend_midi(system.system)),
-            Err(why) => Finding::ok("MIDI", format!("{}: {why}; it is not needed", system.system)),
-        });
-    }
-    findings
-}
-
-fn mend_midi(system: &str) -> &'static str {
-    match system {
-        "JACK" => "start PipeWire (`systemctl --user start pipewire`, package pipewire-jack) or `jackd -d alsa`",
-        "ALSA sequencer" => {
-            "`sudo modprobe snd-seq`; for good: `echo snd-seq | sudo tee /etc/modules-load.d/snd-seq.conf`"
-        }
-        _ => "see README.md",
-    }
 }
 
 /// Whether another Antiphon has the name.
