@@ -135,6 +135,13 @@ impl Assignment {
         self.address.covers(other.address)
     }
 
+    /// Whether a press of it is a panic. Bends and pressures come in crowds: of them only the first asks for anything.
+    pub(super) fn panics(&self) -> bool {
+        use Trigger::{AnyProgram, Controller, Key, Program};
+        let is_press = matches!(self.address.trigger, Controller(_) | Key(_) | Program(_) | AnyProgram);
+        is_press && self.meaning == Meaning::Ask(Control::Panic)
+    }
+
     /// What it moves or asks for.
     pub(super) fn is_for(&self, name: &str) -> bool {
         match &self.meaning {

@@ -17,16 +17,16 @@ const WORDS: usize = 7;
 /// Thread: any. Realtime-safe: yes, a question reads one word.
 pub struct Claims {
     bits: [[AtomicU64; WORDS]; 16],
+    /// Those of them that mean a panic, which waits for nobody.
+    panics: [[AtomicU64; WORDS]; 16],
     /// The [`Gesture`] that is waited for.
     learning: AtomicU8,
 }
 
 impl Default for Claims {
     fn default() -> Self {
-        Self {
-            bits: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
-            learning: AtomicU8::new(NOTHING),
-        }
+        let none = || std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)));
+        Self { bits: none(), panics: none(), learning: AtomicU8::new(NOTHING) }
     }
 }
 
@@ -49,24 +49,45 @@ impl Claims {
         taken
     }
 
+    /// Whether the message, which is claimed, is the press of what means a panic.
+    pub fn calls_for_panic(&self, message: ShortMessage) -> bool {
+        place(message).is_some_and(|(channel, bit)| {
+            self.panics[channel][bit / 64].load(Relaxed) & (1 << (bit % 64)) != 0 && is_a_press(message)
+        })
+    }
+
     /// Waits for a message that is to be learnt, or waits no longer.
     pub(super) fn wait_for(&self, gesture: Option<Gesture>) {
         self.learning.store(gesture.map_or(NOTHING, |gesture| gesture as u8), Relaxed);
     }
 
-    /// Claims what `claimed` says and nothing else.
-    pub(super) fn publish(&self, claimed: impl Fn(ShortMessage) -> bool) {
-        for channel in 0..16u8 {
-            let mut words = [0u64; WORDS];
-            for message in messages(channel).filter(|message| claimed(*message)) {
-                if let Some((_, bit)) = place(message) {
-                    words[bit / 64] |= 1 << (bit % 64);
-                }
-            }
-            for (word, bits) in self.bits[usize::from(channel)].iter().zip(words) {
-                word.store(bits, Relaxed);
+    /// Claims what `claimed` says and nothing else; of that, what `panics` says means a panic.
+    pub(super) fn publish(&self, claimed: impl Fn(ShortMessage) -> bool, panics: impl Fn(ShortMessage) -> bool) {
+        store(&self.panics, panics);
+        store(&self.bits, claimed);
+    }
+}
+
+fn store(table: &[[AtomicU64; WORDS]; 16], is_meant: impl Fn(ShortMessage) -> bool) {
+    for (channel, words) in (0..16u8).zip(table) {
+        let mut bits = [0u64; WORDS];
+        for message in messages(channel).filter(|message| is_meant(*message)) {
+            if let Some((_, bit)) = place(message) {
+                bits[bit / 64] |= 1 << (bit % 64);
             }
         }
+        for (word, bits) in words.iter().zip(bits) {
+            word.store(bits, Relaxed);
+        }
+    }
+}
+
+/// Whether a controller, key or program is pressed, and not let go: a controller from half way on.
+fn is_a_press(message: ShortMessage) -> bool {
+    match *message.as_bytes() {
+        [status, _, value] if status & 0xf0 == 0xb0 => value >= 64,
+        [status, ..] if status & 0xf0 == 0xc0 => true,
+        _ => message.is_note_on(),
     }
 }
 

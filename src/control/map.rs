@@ -153,11 +153,12 @@ impl ControlMap {
 
     fn publish(&self) {
         self.claims.wait_for(self.learning.as_ref().map(|lesson| lesson.gesture));
-        self.claims.publish(|message| {
+        let any = |message: ShortMessage, is_meant: fn(&Assignment) -> bool| {
             let mut layers = self.layers.iter();
             let own = |layer: &&Vec<Assignment>| layer.iter().any(|assignment| assignment.claims(message));
             let layer = layers.find(own);
-            layer.is_some_and(|layer| layer.iter().any(|one| one.claims(message) && !one.is_music()))
-        });
+            layer.is_some_and(|layer| layer.iter().any(|one| one.claims(message) && is_meant(one)))
+        };
+        self.claims.publish(|message| any(message, |one| !one.is_music()), |message| any(message, Assignment::panics));
     }
 }

@@ -147,6 +147,15 @@ impl InputSink {
         }
     }
 
+    /// The player ends what sounds, whatever the conductor is at, who hears of it as well.
+    fn call_for_silence(&self) {
+        self.routing.call_for_silence();
+        if let Way::Port(player) = &self.way {
+            // A thread whose queue is full is awake.
+            let _ = player.try_send(Order::Look);
+        }
+    }
+
     /// Takes the bytes of one message; whatever is no channel or clock message is passed over, and counted.
     pub fn push(&self, time: SessionTime, bytes: &[u8]) {
         let Ok(message) = ShortMessage::from_bytes(bytes) else {
@@ -166,6 +175,9 @@ impl InputSink {
         // A key that went down as music goes up as music, though it has become a control meanwhile.
         let ends_music = !matches!(self.way, Way::Met) && hands.holds(message) && !message.is_note_on();
         let cue = if self.controls.claims(message) && !ends_music {
+            if !matches!(self.way, Way::Met) && self.controls.calls_for_panic(message) {
+                self.call_for_silence();
+            }
             Cue::Knob(timed)
         } else {
             if !matches!(self.way, Way::Met) {

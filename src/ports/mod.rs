@@ -435,6 +435,33 @@ mod tests {
     }
 
     #[test]
+    fn a_mapped_panic_reaches_the_player_by_itself_and_its_release_does_not() {
+        let (to_conductor, heard) = crossbeam_channel::bounded(8);
+        let (to_player, told) = crossbeam_channel::bounded(8);
+        let routing = Arc::new(Routing::default());
+        let mapped = ["cc119=panic", "cc120=panic", "key30=panic", "bend=panic", "cc118=hand-over"];
+        let mapped = mapped.map(|text| crate::control::Assignment::parse(text).expect("well formed"));
+        let controls = crate::control::ControlMap::new(vec![mapped.to_vec()]);
+        let sink =
+            InputSink::new(to_conductor, controls.claims(), Arc::default()).telling(to_player, Arc::clone(&routing));
+        let calls = [
+            (vec![0xb3, 119, 127], true),
+            (vec![0xb3, 119, 0], false),
+            (vec![0xb0, 120, 64], true),
+            (vec![0x90, 30, 1], true),
+            (vec![0x80, 30, 1], false),
+            (vec![0xe0, 0, 127], false),
+            (vec![0xb0, 118, 127], false),
+        ];
+        for (bytes, calls) in calls {
+            sink.push(SessionTime::ZERO, &bytes);
+            assert_eq!(routing.takes_call_for_silence(), calls, "{bytes:?}");
+            assert_eq!(told.try_iter().count(), usize::from(calls), "{bytes:?}");
+            assert!(matches!(heard.try_recv(), Ok(Cue::Knob(_))), "{bytes:?}");
+        }
+    }
+
+    #[test]
     fn a_port_is_found_by_a_part_of_its_name_in_any_case() {
         assert_eq!(find_port("input", "through", &there()).expect("one"), 0);
         assert_eq!(find_port("input", "Keystation 49 20:1", &there()).expect("one"), 2);

@@ -340,7 +340,12 @@ impl Ears<'_> {
         let TimedMessage { time, message } = timed;
         self.status.received.fetch_add(1, Relaxed);
         self.routing.hands.hear(message);
-        if !self.controls.claims(message) {
+        if self.controls.claims(message) {
+            // Heard of in the next period.
+            if self.controls.calls_for_panic(message) {
+                self.routing.call_for_silence();
+            }
+        } else {
             let now = out.latency.musical(time);
             out.speaker.play(Part::Human, time, message);
             self.player.play(now, |time, message| out.send(time, message));
