@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::cables::CableId;
+use super::listening::Listening;
 use super::player_thread::{Change, ORDERS, Performance, Scrap, silence};
-use super::system::Listening;
 pub(crate) use super::wire::MidiOutput;
 use super::wire::Wire;
 use super::{Offset, Order, PlayerLink, Silence, Wiring};
@@ -112,7 +112,7 @@ pub(crate) struct SourceByHand {
 impl SourceByHand {
     /// Its driver has this.
     pub(crate) fn hear(&mut self, bytes: &[u8]) {
-        Listening::hear(self.clock.now().as_micros(), bytes, &mut self.listening);
+        self.listening.hear(self.clock.now().as_micros(), bytes);
     }
 
     /// It has gone.

@@ -115,6 +115,13 @@ impl InputSink {
         }
     }
 
+    /// The driver had no room for what came. What it was is not known: the conductor looks what the human still holds.
+    #[cfg(target_os = "linux")]
+    pub(super) fn overrun(&self) {
+        self.status.input_dropped.fetch_add(1, Relaxed);
+        self.routing.hands.missed_by_conductor();
+    }
+
     /// Also keeps echoes out and tells the player, so that an answer yields without waiting for the conductor.
     pub(super) fn telling(mut self, player: Sender<Order>, routing: Arc<Routing>) -> Self {
         self.way = Way::Port(player);

@@ -10,6 +10,9 @@ mod held;
 mod input;
 #[cfg(feature = "jack")]
 mod jack;
+mod listening;
+#[cfg(not(target_os = "linux"))]
+mod midir_source;
 mod name;
 mod name_lock;
 mod offset;
@@ -18,6 +21,8 @@ mod realtime;
 mod routing;
 #[cfg(target_os = "linux")]
 mod rtkit;
+#[cfg(target_os = "linux")]
+mod seq_source;
 mod sound;
 mod stamps;
 mod system;

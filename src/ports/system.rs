@@ -1,4 +1,4 @@
-//! The operating system's MIDI through `midir`: ALSA sequencer, CoreMIDI, WinMM.
+//! The operating system's MIDI: ALSA sequencer, CoreMIDI, WinMM. Output goes through `midir`, as input does but on Linux.
 //!
 //! Each named port has a client of its own. midir does not tell that a port has gone, so the keeper looks at the list, and
 //! on Linux hears the sequencer's announcements as well: a port may go and come back under the same number between two
@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 
 use crossbeam_channel::{Receiver, Sender};
-use midir::{Ignore, MidiIO, MidiInput, MidiInputConnection, MidiOutput as MidirOutput, MidiOutputConnection};
+use midir::{MidiIO, MidiInput, MidiOutput as MidirOutput, MidiOutputConnection};
 
 #[cfg(target_os = "linux")]
 use super::announcements::Announcements;
 use super::cables::{Board, CableId, Door, Found, stable_name};
-use super::held::Held;
+#[cfg(not(target_os = "linux"))]
+use super::midir_source::Source;
 use super::name_lock::patiently;
 use super::player_thread::{Change, PlayerThread, Scrap, Started};
-use super::stamps::Stamps;
+#[cfg(target_os = "linux")]
+use super::seq_source::Source;
 use super::wire::{MidiOutput, Wire};
 use super::{
     Attachments, Destination, Direction, InputSink, Keeper, LOOKING, Offset, OpenPorts, Order, PlayerLink, PortError,
@@ -23,7 +25,6 @@ use super::{
 };
 use crate::conductor::LEAD;
 use crate::midi::ShortMessage;
-use crate::sysex::Slicer;
 use crate::time::Clock;
 
 /// The system's name on this platform.
@@ -45,12 +46,12 @@ impl MidiOutput for MidiOutputConnection {
 
 /// Whether the system is there at all.
 pub(super) fn probe() -> Result<(), PortError> {
-    input_client(LOOKING).map(drop)
+    input_client().map(drop)
 }
 
 /// Names of the ports that can send to us, and of those that we can send to.
 pub(super) fn list() -> Result<[Vec<String>; 2], PortError> {
-    let (input, output) = (input_client(LOOKING)?, output_client(LOOKING)?);
+    let (input, output) = (input_client()?, output_client(LOOKING)?);
     Ok([names(&input).1, names(&output).1])
 }
 
@@ -67,11 +68,11 @@ pub(super) fn open(attachments: &Attachments, mut wiring: Wiring) -> Result<Open
     let input = input.telling(orders.clone(), routing);
     let mut inputs: Vec<Box<dyn Send>> = Vec::new();
     let mut listening = None;
-    if let Some(connection) = virtual_input(&name, Listening::new(clock, input.clone()))? {
-        inputs.push(connection);
+    if let Some(source) = Source::open_virtual(&name, clock, input.clone())? {
+        inputs.push(Box::new(source));
         listening = Some(name.input());
     }
-    let board = MidirBoard {
+    let board = SystemBoard {
         clock,
         input,
         orders: orders.clone(),
@@ -117,7 +118,7 @@ fn is_free(name: &PortName) -> Result<(), PortError> {
 }
 
 /// What is attached, by the operating system's own MIDI.
-struct MidirBoard {
+struct SystemBoard {
     name: PortName,
     clock: Clock,
     input: InputSink,
@@ -126,7 +127,7 @@ struct MidirBoard {
     scrap: Receiver<Scrap>,
     /// The offset of the port at which messages leave first; the player's time is measured by it.
     earliest: Offset,
-    sources: BTreeMap<CableId, MidiInputConnection<Listening>>,
+    sources: BTreeMap<CableId, Source>,
     /// The whole names of the ports that are plugged, and whether each is there still.
     plugged: BTreeMap<CableId, (String, bool)>,
     /// How many ports have gone.
@@ -135,7 +136,7 @@ struct MidirBoard {
     announcements: Option<Announcements>,
 }
 
-impl MidirBoard {
+impl SystemBoard {
     fn tell_player(&self, change: Order) {
         // Waits while the queue is full: the thread empties it, or has ended already.
         let _ = self.orders.send(change);
@@ -143,9 +144,8 @@ impl MidirBoard {
 
     /// The keys that a source held go up: it cannot say so any more.
     fn close(&mut self, id: CableId) {
-        if let Some(connection) = self.sources.remove(&id) {
-            let (_, mut listening) = connection.close();
-            listening.release();
+        if let Some(source) = self.sources.remove(&id) {
+            source.close();
         }
         self.plugged.remove(&id);
     }
@@ -168,7 +168,7 @@ impl MidirBoard {
     fn hear_announcements(&mut self) {}
 }
 
-impl Board for MidirBoard {
+impl Board for SystemBoard {
     fn system(&self) -> String {
         NAME.to_owned()
     }
@@ -200,14 +200,8 @@ impl Board for MidirBoard {
     fn plug(&mut self, id: CableId, direction: Direction, port: &Found, offset: Offset) -> Result<(), PortError> {
         match direction {
             Direction::From => {
-                let client = input_client(self.name.client())?;
-                let (ports, there) = names(&client);
-                let place = there.iter().position(|name| *name == port.name).ok_or_else(|| vanished(port))?;
-                let listening = Listening::new(self.clock, self.input.clone());
-                let connection = client
-                    .connect(&ports[place], &self.name.input(), Listening::hear, listening)
-                    .map_err(|error| refused(&port.name, error.kind()))?;
-                self.sources.insert(id, connection);
+                let source = Source::attach(&self.name, &port.name, self.clock, self.input.clone())?;
+                self.sources.insert(id, source);
             }
             Direction::To => {
                 let client = output_client(self.name.client())?;
@@ -252,48 +246,6 @@ fn vanished(port: &Found) -> PortError {
     refused(&port.name, "it has just gone")
 }
 
-/// What an input's callback needs.
-pub(super) struct Listening {
-    clock: Clock,
-    stamps: Stamps,
-    sink: InputSink,
-    held: Held,
-    slicer: Slicer,
-}
-
-impl Listening {
-    pub(super) fn new(clock: Clock, sink: InputSink) -> Self {
-        Self { clock, stamps: Stamps::default(), slicer: sink.slicer(), sink, held: Held::default() }
-    }
-
-    /// Lets go of what is held, as if the human had, and ends a SysEx message that will not go on.
-    pub(super) fn release(&mut self) {
-        let now = self.clock.now();
-        self.slicer.break_off().into_iter().for_each(|end| self.sink.push_piece(end));
-        self.held.release(|message| self.sink.push(now, message.as_bytes()));
-    }
-
-    /// Thread: midir's. Decodes, stamps, pushes, and no more.
-    pub(super) fn hear(stamp_us: u64, bytes: &[u8], listening: &mut Self) {
-        let time = listening.stamps.convert(stamp_us, listening.clock.now());
-        let Self { sink, slicer, held, .. } = listening;
-        sink.hear(slicer, time, bytes, |met| {
-            if let Ok(message) = ShortMessage::from_bytes(met) {
-                held.hear(message);
-            }
-        });
-    }
-}
-
-#[cfg(unix)]
-fn virtual_input(name: &PortName, listening: Listening) -> Result<Option<Box<dyn Send>>, PortError> {
-    use midir::os::unix::VirtualInput as _;
-    let connection = input_client(name.client())?
-        .create_virtual(&name.input(), Listening::hear, listening)
-        .map_err(|error| refused(&name.input(), error.kind()))?;
-    Ok(Some(Box::new(connection)))
-}
-
 #[cfg(unix)]
 fn virtual_output(name: &PortName) -> Result<Option<MidiOutputConnection>, PortError> {
     use midir::os::unix::VirtualOutput as _;
@@ -305,11 +257,6 @@ fn virtual_output(name: &PortName) -> Result<Option<MidiOutputConnection>, PortE
 
 /// Windows has no virtual ports: a loopback port must be named instead.
 #[cfg(not(unix))]
-fn virtual_input(_: &PortName, _: Listening) -> Result<Option<Box<dyn Send>>, PortError> {
-    Ok(None)
-}
-
-#[cfg(not(unix))]
 fn virtual_output(_: &PortName) -> Result<Option<MidiOutputConnection>, PortError> {
     Ok(None)
 }
@@ -320,7 +267,7 @@ fn virtual_output(_: &PortName) -> Result<Option<MidiOutputConnection>, PortErro
 const SEQUENCER: &str = "/dev/snd/seq";
 
 #[cfg(target_os = "linux")]
-fn reachable() -> Result<(), PortError> {
+pub(super) fn reachable() -> Result<(), PortError> {
     if std::path::Path::new(SEQUENCER).exists() {
         return Ok(());
     }
@@ -329,19 +276,14 @@ fn reachable() -> Result<(), PortError> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn reachable() -> Result<(), PortError> {
+pub(super) fn reachable() -> Result<(), PortError> {
     Ok(())
 }
 
-/// What is not heard; clock and transport are. On ALSA midir keeps everything back until a SysEx message has ended, also
-/// the notes that other devices play meanwhile, and those after one that never ends: the music is worth more.
-const IGNORED: Ignore = if cfg!(target_os = "linux") { Ignore::SysexAndActiveSense } else { Ignore::ActiveSense };
-
-fn input_client(name: &str) -> Result<MidiInput, PortError> {
+/// A client that looks what there is.
+fn input_client() -> Result<MidiInput, PortError> {
     reachable()?;
-    let mut input = MidiInput::new(name).map_err(|error| unavailable(&error))?;
-    input.ignore(IGNORED);
-    Ok(input)
+    MidiInput::new(LOOKING).map_err(|error| unavailable(&error))
 }
 
 fn output_client(name: &str) -> Result<MidirOutput, PortError> {
@@ -349,14 +291,14 @@ fn output_client(name: &str) -> Result<MidirOutput, PortError> {
     MidirOutput::new(name).map_err(|error| unavailable(&error))
 }
 
-fn names<Io: MidiIO>(client: &Io) -> (Vec<Io::Port>, Vec<String>) {
+pub(super) fn names<Io: MidiIO>(client: &Io) -> (Vec<Io::Port>, Vec<String>) {
     client.ports().into_iter().filter_map(|port| client.port_name(&port).ok().map(|name| (port, name))).unzip()
 }
 
-fn unavailable(error: &midir::InitError) -> PortError {
+pub(super) fn unavailable(error: &midir::InitError) -> PortError {
     PortError::Unavailable { system: NAME, why: error.to_string() }
 }
 
-fn refused(port: &str, error: impl std::fmt::Display) -> PortError {
+pub(super) fn refused(port: &str, error: impl std::fmt::Display) -> PortError {
     PortError::Refused { system: NAME, port: port.to_owned(), why: error.to_string() }
 }

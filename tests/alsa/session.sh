@@ -2,9 +2,10 @@
 # session.sh ANTIPHON MODEL CHECK: plays to `antiphon jam` over the ALSA sequencer and judges the answer.
 #
 # Runs in an empty folder on a machine with the sequencer. The player, the recorder and the reader are ALSA's own tools
-# and midicsv; CHECK is check-midi-debts.awk. Two sessions: one over "Midi Through", so that phrase and answer are
-# recorded on one clock, ended by SIGTERM; one straight into the port, ended by SIGINT; then a flood. Nothing is asserted
-# about how long things take, because the machine may be emulated.
+# and midicsv; CHECK is check-midi-debts.awk. Four sessions: one over "Midi Through", so that phrase and answer are
+# recorded on one clock, ended by SIGTERM; one straight into the port, ended by SIGINT; a flood; and one into which a SysEx
+# message of 100 kB comes in parts while somebody else plays. Nothing is asserted about how long things take, because the
+# machine may be emulated.
 set -euo pipefail
 export ANTIPHON_CONFIG=none # the developer's own file says nothing here
 antiphon=$1 model=$2 check=$3
@@ -176,4 +177,39 @@ case $flooded in
     *) fail "of 2048 messages it says: $flooded" ;;
 esac
 
-echo "ALSA: ok, a flood of 2048 messages, two sessions with $first_session and $answered notes of answer, every note released"
+session="SysEx of one, notes of another"
+# aplaymidi sends such a message in parts of three kB, with a second between them.
+awk 'BEGIN { print "0, 0, Header, 0, 1, 480"; print "1, 0, Start_track"
+             printf "1, 0, System_exclusive, 100001"
+             for (i = 0; i < 100000; i++) printf ", %d", (i * 7 + int(i / 128)) % 128
+             print ", 247"
+             print "1, 480, End_track"; print "0, 0, End_of_file" }' >dump.csv
+csvmidi dump.csv dump.mid
+rm -f AI_generated*.mid
+"$antiphon" jam --backend alsa --engine embedded --model "$model" --mode listen --json --out AI_generated.mid \
+    </dev/null >events.txt 2>daemon.log &
+daemon=$!
+running=("$daemon")
+wait_for 180 "the ports" ports_are_there
+wait_for 60 "the line 'ready:'" grep -q '^ready:' daemon.log
+aplaymidi -p "$input" -d 0 dump.mid &
+dump=$!
+running+=("$dump")
+sleep 2
+aplaymidi -p "$input" -d 0 phrase.mid
+notes=$(keys phrase.csv 1 | wc -l)
+notes_came() { [ "$(grep -c '"human_on"' events.txt)" -ge "$notes" ]; }
+wait_for 20 "the notes" notes_came
+kill -0 "$dump" 2>/dev/null || fail "the SysEx message was over before the notes had been heard"
+wait "$dump" || fail "aplaymidi ended with status $?"
+kill -TERM "$daemon"
+wait "$daemon" || fail "antiphon ended with status $?"
+running=()
+midicsv AI_generated.mid ours.csv || fail "midicsv does not read AI_generated.mid"
+dumped() { awk -F' *, *' '$3 == "System_exclusive" { $1 = $2 = ""; print }' "$1"; }
+[ "$(dumped ours.csv)" = "$(dumped dump.csv)" ] || fail "the SysEx message is not what was sent: $(dumped ours.csv | wc -c) bytes of text instead of $(dumped dump.csv | wc -c)"
+[ "$(keys ours.csv "$(awk -F' *, *' '$3 == "Note_on_c" {print $1; exit}' ours.csv)" | tr '\n' ' ')" = "$(keys phrase.csv 1 | tr '\n' ' ')" ] ||
+    fail "the notes in between are not the phrase's"
+
+echo "ALSA: ok, a flood of 2048 messages, two sessions with $first_session and $answered notes of answer, every note \
+released; 100 kB of SysEx kept, and $notes notes in between heard before its end"
