@@ -44,11 +44,13 @@ use name_lock::System;
 pub use name_lock::{Holder, NameLock, holders};
 pub use offset::{Destination, Offset};
 pub use player_thread::{Change, Order, PlayerThread};
+#[cfg(all(feature = "engine", target_os = "linux"))]
+pub(crate) use realtime::OWN_RIGHT;
 pub(crate) use realtime::raise_conductor;
 #[cfg(feature = "engine")]
 pub(crate) use realtime::timing;
 pub use routing::Routing;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "engine", target_os = "linux"))]
 pub(crate) use rtkit::greatest_priority;
 pub(crate) use sound::Surroundings;
 pub use sound::{Callback, Sound, SoundFigures, SoundSettings, Speaker};

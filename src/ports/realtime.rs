@@ -18,6 +18,10 @@ const SOUND: u8 = 30;
 /// That of the conductor's thread: below the player's. It works in steps of a few milliseconds and then sleeps.
 const CONDUCTOR: u8 = 20;
 
+/// What is said of a player's thread that has real-time priority by the user's own right.
+#[cfg(unix)]
+pub(crate) const OWN_RIGHT: &str = "real-time priority";
+
 /// Raises the calling thread to real-time priority (SCHED_FIFO): by its own right, else through RealtimeKit. Says in
 /// words how well it will keep time, and how to get the rights where they are missing.
 ///
@@ -26,7 +30,7 @@ const CONDUCTOR: u8 = 20;
 #[cfg(unix)]
 pub(super) fn raise() -> String {
     if raise_to(PLAYER) {
-        return "real-time priority".to_owned();
+        return OWN_RIGHT.to_owned();
     }
     match raise_through_a_service() {
         Ok(()) => "real-time priority, from RealtimeKit".to_owned(),

@@ -29,11 +29,12 @@ impl Machine {
 
     /// Looks at all of it; what this system does not tell is left out.
     pub(super) fn look(&self) -> Vec<Finding> {
-        let mut findings = vec![granted(&ports::timing()), wakes()];
+        let timing = ports::timing();
+        let mut findings = vec![granted(&timing), wakes()];
         if cfg!(target_os = "linux") {
             findings.extend([self.devices(), self.priority(), self.locked_memory()]);
             #[cfg(target_os = "linux")]
-            findings.push(rtkit(ports::greatest_priority(), self.grants_priority()));
+            findings.push(rtkit(ports::greatest_priority(), timing == ports::OWN_RIGHT));
             findings.extend(self.clock());
             findings.extend(self.governor());
             findings.push(self.sound());
@@ -72,11 +73,6 @@ impl Machine {
         let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
         let soft = line.split_whitespace().next()?;
         if soft == "unlimited" { Some(None) } else { soft.parse().ok().map(Some) }
-    }
-
-    /// Whether the user has the right of their own.
-    fn grants_priority(&self) -> bool {
-        matches!(self.limit("Max realtime priority"), Some(None | Some(40..)))
     }
 
     fn priority(&self) -> Finding {
@@ -140,6 +136,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// RealtimeKit, which gives priority to who has no right of their own.
+#[cfg(any(test, target_os = "linux"))]
 fn rtkit(greatest: Result<u32, String>, has_the_right: bool) -> Finding {
     match greatest {
         Ok(priority) if has_the_right => Finding::ok("rtkit", format!("it gives up to {priority}; it is not needed")),
