@@ -39,6 +39,8 @@ impl Daemon {
             .args(arguments)
             .current_dir(folder)
             .env("ANTIPHON_CONFIG", "none")
+            // Whatever it leaves for others of its name goes with the folder.
+            .env("XDG_RUNTIME_DIR", folder)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log"))
