@@ -69,8 +69,12 @@ impl Keeper {
                         self.show(Sight::Trouble(sentence));
                         drop(gone);
                         resting = self.line_back();
-                        // At once: it may only have become another.
+                        // At once: it may only have become another. Not at JACK: where its server has gone, opening a client
+                        // deletes those of this process that are not closed yet, and MIDI may have one.
                         try_at = Instant::now();
+                        if self.settings.through_jack {
+                            try_at += TRY_EVERY;
+                        }
                     }
                 }
             } else if let Some(mut line) = resting.take() {
