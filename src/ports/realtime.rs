@@ -71,6 +71,10 @@ pub(super) fn raise_sound() {
 
 #[cfg(unix)]
 fn raise_to(priority: u8) -> bool {
+    // Whoever takes from a queue turns over while a sender is half done. Where there is one processor, a sender of lower
+    // priority that was interrupted there would never get it again: both stand still for good. Among equals none is.
+    let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let priority = if alone { PLAYER } else { priority };
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let raised = ThreadPriorityValue::try_from(priority).ok().and_then(|priority| {
         set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(priority), policy).ok()
