@@ -305,14 +305,18 @@ impl Room {
     }
 
     fn midi(&mut self, source: usize, bytes: [u8; 3]) -> Result<(), String> {
+        let echoes = self.status.echoes.load(Relaxed);
         self.send(source, bytes);
         let message = ShortMessage::from_bytes(&bytes).map_err(|why| why.to_string())?;
         self.settle()?;
+        // With the very key and velocity of what Antiphon has just played it may be taken for its echo.
+        let is_heard = echoes == self.status.echoes.load(Relaxed);
         let settings = *self.stand.as_ref().expect("it plays").ensemble.settings();
         let ends_all = message.takes_the_turn()
             && settings.mode != Mode::Accompany
             && settings.barge_in == BargeIn::On
             && settings.players == crate::settings::Players::Merged
+            && is_heard
             && !(self.is_stalled() || self.thru || self.loop_delay > 0 || !self.on_the_way.is_empty())
             && bytes[1] != 1;
         if ends_all { self.all_silent("after the human came in") } else { Ok(()) }
