@@ -15,6 +15,7 @@ use alsa::seq::{Addr, Connect, Event, EventType, Input, MidiEvent, PortCap, Port
 use alsa::{Direction, Seq};
 
 use super::listening::Listening;
+use super::realtime::raise_input;
 use super::system::{reachable, refused};
 use super::{InputSink, PortError, PortName};
 use crate::time::{Clock, SessionTime};
@@ -61,7 +62,10 @@ impl Source {
         let seq = listen(name, sender.map(|(sender, _)| sender)).map_err(|error| refused(&error))?;
         let (stop, stopped) = UnixStream::pair().map_err(|error| refused(&error))?;
         let senders = Senders::new(clock, sink);
-        let hear = move || hear(&seq, &stopped, senders);
+        let hear = move || {
+            raise_input();
+            hear(&seq, &stopped, senders)
+        };
         let thread = thread::Builder::new().name("alsa in".into()).spawn(hear).map_err(|error| refused(&error))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
