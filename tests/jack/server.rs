@@ -55,7 +55,7 @@ pub fn this_program_with(name: &str) -> Command {
 pub fn this_program_on_pipewire(folder: &Path) -> Command {
     let mut again = Command::new("pw-jack");
     again.arg(std::env::current_exe().expect("this program has a path"));
-    again.env("XDG_RUNTIME_DIR", folder).stdin(Stdio::null());
+    again.env("PIPEWIRE_RUNTIME_DIR", folder).stdin(Stdio::null());
     again
 }
 
