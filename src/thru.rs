@@ -43,8 +43,11 @@ impl Thru {
             MidiEvent::Sync(_) => false,
             MidiEvent::Sustain { .. } | MidiEvent::Other => {
                 let Some((pedal, down)) = pedal(message) else { return on };
-                let was_down = std::mem::replace(&mut self.pedals[channel][pedal], down && on);
-                on || (was_down && !down)
+                let owed = &mut self.pedals[channel][pedal];
+                let was_owed = *owed;
+                // A pedal tells more than once that it is down: a debt stays until it is up.
+                *owed = down && (on || was_owed);
+                on || (was_owed && !down)
             }
         }
     }
@@ -97,7 +100,8 @@ mod tests {
         thru.passes(pedal_message(127), true);
         assert!(!thru.passes(ShortMessage::note_off(2, 61), false));
         assert!(thru.passes(ShortMessage::note_off(2, 60), false));
-        assert!(thru.passes(pedal_message(0), false));
+        assert!(!thru.passes(pedal_message(90), false), "further down");
+        assert!(thru.passes(pedal_message(0), false), "it is still owed");
         assert!(!thru.passes(pedal_message(0), false));
         thru.release(|message| panic!("nothing is owed, but {message:?}"));
     }
