@@ -57,7 +57,7 @@ pub struct Earlier {
 /// What falls together with the next note. Takes no new memory once it is made.
 #[derive(Clone, Debug)]
 pub struct Coincidence {
-    weights: [Table; 3],
+    weights: &'static [Table; 3],
     /// Kept so that leaning takes no new memory: the ends that were looked at last, the earliest first.
     ends: Vec<End>,
     signs: Vec<(u8, Sign)>,
@@ -76,7 +76,7 @@ struct End {
 
 impl Default for Coincidence {
     fn default() -> Self {
-        Self { weights: WEIGHTS.clone(), ends: Vec::with_capacity(LOOK_BACK), signs: Vec::with_capacity(3 * LOOK_BACK) }
+        Self { weights: &WEIGHTS, ends: Vec::with_capacity(LOOK_BACK), signs: Vec::with_capacity(3 * LOOK_BACK) }
     }
 }
 

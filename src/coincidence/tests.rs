@@ -3,11 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::note_model::NoteClasses;
 
-fn note(onset_ms: u64, key: u8, length_ms: u64) -> Note {
+const fn note(onset_ms: u64, key: u8, length_ms: u64) -> Note {
     Note { onset: at(onset_ms), key, duration: SessionDuration::from_millis(length_ms), velocity: 64 }
 }
 
-fn at(ms: u64) -> SessionTime {
+const fn at(ms: u64) -> SessionTime {
     SessionTime::from_micros(ms * 1000)
 }
 
@@ -24,17 +24,8 @@ fn change(attribute: Attribute, notes: &[Note], onset: SessionTime) -> Vec<f32> 
 }
 
 /// A chord under a pedal that ends at 2000 ms, and a melody over it.
-const PEDAL: [Note; 5] = {
-    const fn note(onset_ms: u64, key: u8, length_ms: u64) -> Note {
-        Note {
-            onset: SessionTime::from_micros(onset_ms * 1000),
-            key,
-            duration: SessionDuration::from_millis(length_ms),
-            velocity: 64,
-        }
-    }
-    [note(0, 48, 2000), note(0, 55, 2000), note(0, 64, 2000), note(500, 72, 1500), note(1000, 74, 1000)]
-};
+const PEDAL: [Note; 5] =
+    [note(0, 48, 2000), note(0, 55, 2000), note(0, 64, 2000), note(500, 72, 1500), note(1000, 74, 1000)];
 
 #[test]
 fn a_release_falls_where_the_pedal_ends() {

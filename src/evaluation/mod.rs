@@ -20,7 +20,7 @@ use crate::coincidence::{Coincidence, Earlier};
 use crate::memory::Memory;
 use crate::model::Logits;
 use crate::note::Note;
-use crate::note_model::{Attribute, BitsPerNote, CELL, NoteClasses};
+use crate::note_model::{Attribute, BitsPerNote, CELL, NoteClasses, nearest_cell};
 use crate::time::{SessionDuration, SessionTime};
 
 /// Velocities that a piece must have for its dynamics to mean something.
@@ -153,9 +153,7 @@ pub fn onset_for(attribute: Attribute, notes: &[Note], index: usize) -> SessionT
     if attribute == Attribute::Shift {
         return before;
     }
-    let cell = CELL.as_micros();
-    let cells = (notes[index].onset.since(before).as_micros() + cell / 2) / cell;
-    before + SessionDuration::from_micros(cells * cell)
+    before + SessionDuration::from_micros(nearest_cell(notes[index].onset.since(before)) * CELL.as_micros())
 }
 
 /// `-log2 softmax(logits)[class]`, with the largest logit taken out first so that nothing overflows.

@@ -11,7 +11,7 @@ mod description;
 mod time_bins;
 
 pub use description::{BitsPerNote, Boundaries, Description, FORMAT_VERSION, HeldOut, Mismatch, Sizes};
-pub use time_bins::{CELL, TimeBins};
+pub use time_bins::{CELL, TimeBins, nearest_cell};
 
 use crate::note::Note;
 use crate::time::SessionTime;

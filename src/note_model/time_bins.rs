@@ -7,6 +7,11 @@ use crate::time::SessionDuration;
 /// Width of one grid cell. Times are counted in cells, rounded to the nearest.
 pub const CELL: SessionDuration = SessionDuration::from_millis(10);
 
+/// The cell that holds a time.
+pub fn nearest_cell(time: SessionDuration) -> u64 {
+    (time.as_micros() + CELL.as_micros() / 2) / CELL.as_micros()
+}
+
 /// Last cell that has a class of its own: 250 ms.
 const LAST_SINGLE_CELL: u32 = 25;
 
@@ -63,8 +68,7 @@ impl TimeBins {
 
     /// The class that holds `time`; times outside the range take the nearest class.
     pub fn class_of(&self, time: SessionDuration) -> u8 {
-        let cell = (time.as_micros() + CELL.as_micros() / 2) / CELL.as_micros();
-        let cell = u32::try_from(cell).unwrap_or(u32::MAX);
+        let cell = u32::try_from(nearest_cell(time)).unwrap_or(u32::MAX);
         let above = self.boundaries.partition_point(|&edge| edge <= cell);
         let class = above.saturating_sub(1).min(self.classes() - 1);
         u8::try_from(class).expect("fewer than 256 time classes")

@@ -1,4 +1,4 @@
-//! Real-time priority for the thread that plays, the one that sounds and the one that plans.
+//! Real-time priority for the threads that play, hear, sound and plan.
 
 use thread_priority::{
     RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
