@@ -50,7 +50,7 @@ impl Rack {
             known.push(if self.auto {
                 let sentence =
                     format!("{port}: a {}; what its knobs mean shows `antiphon controllers {name}`", map.device);
-                let put_on = Some(map.map.iter().map(|given| given.what.clone()).collect());
+                let put_on = Some(map.assignments());
                 self.on.push(map);
                 Known { sentence, put_on }
             } else {
@@ -77,7 +77,7 @@ impl Rack {
 
     /// What they say, a layer each.
     pub fn layers(&self) -> Vec<Vec<Assignment>> {
-        self.on.iter().map(|map| map.map.iter().map(|given| given.what.clone()).collect()).collect()
+        self.on.iter().map(ControllerMap::assignments).collect()
     }
 
     /// What they say, each with its place.

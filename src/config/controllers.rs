@@ -3,16 +3,15 @@
 //! Some are inside the program (`assets/controllers`); the user's own lie in the folder `controllers` of their
 //! configuration, and go before one of the same name.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml_edit::{Item, Value};
 
 use super::place::with_home;
-use super::text::{Origin, Text, place};
-use super::{ConfigError, Mistake, Sourced};
+use super::text::{self, Origin, Text, place};
+use super::{ConfigError, Mistake, Sourced, meanings};
 use crate::control::Assignment;
 use crate::settings::nearest;
 
@@ -136,14 +135,15 @@ impl ControllerMaps {
 }
 
 impl ControllerMap {
+    /// What its messages mean, without their places.
+    pub fn assignments(&self) -> Vec<Assignment> {
+        meanings(&self.map)
+    }
+
     /// Reads a file.
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::UnreadableController { path: Arc::from(path), cause };
-        let (mut text, mut file) = (String::new(), File::open(path).map_err(unreadable)?.take(LARGEST_FILE + 1));
-        file.read_to_string(&mut text).map_err(unreadable)?;
-        if file.limit() == 0 {
-            return Err(unreadable(io::Error::other(format!("it is longer than {LARGEST_FILE} bytes"))));
-        }
+        let text = text::read(path, LARGEST_FILE).map_err(unreadable)?;
         let map = Self::parse(Origin::File(path.into()), stem(path), &text)?;
         Ok(Self { file: Some(path.to_owned()), ..map })
     }

@@ -1,13 +1,11 @@
 //! Reads `antiphon.toml`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use toml_edit::{Item, Table, Value};
 
 use super::keys::{Key, Keys, Kind};
-use super::text::{Origin, Text, place};
+use super::text::{self, Origin, Text, place};
 use super::{ConfigError, Given, Sourced};
 use crate::control::{Assignment, Control};
 use crate::settings::{SETTINGS, Setting, Values, nearest};
@@ -36,12 +34,7 @@ impl ConfigFile {
     /// When it cannot be read, or with every mistake in it.
     pub fn read(path: &Path, keys: &Keys) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.into(), cause };
-        // A device need not end.
-        let (mut text, mut file) = (String::new(), File::open(path).map_err(unreadable)?.take(LARGEST_FILE + 1));
-        file.read_to_string(&mut text).map_err(unreadable)?;
-        if file.limit() == 0 {
-            return Err(unreadable(io::Error::other(format!("it is longer than {LARGEST_FILE} bytes"))));
-        }
+        let text = text::read(path, LARGEST_FILE).map_err(unreadable)?;
         Self::parse(path, &text, keys)
     }
 

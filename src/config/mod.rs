@@ -111,11 +111,15 @@ impl Config {
     /// All MIDI messages that mean something, in layers: what was typed comes before the environment, the file and
     /// `ready_made` maps.
     pub fn map(&self, typed: &[Assignment], ready_made: Vec<Vec<Assignment>>) -> Vec<Vec<Assignment>> {
-        let of = |given: &[Sourced<Assignment>]| given.iter().map(|given| given.what.clone()).collect();
-        let mut layers = vec![typed.to_vec(), of(&self.environment_map), of(&self.file_map)];
+        let mut layers = vec![typed.to_vec(), meanings(&self.environment_map), meanings(&self.file_map)];
         layers.extend(ready_made);
         layers
     }
+}
+
+/// What messages mean, without the places where it was said.
+fn meanings(given: &[Sourced<Assignment>]) -> Vec<Assignment> {
+    given.iter().map(|given| given.what.clone()).collect()
 }
 
 /// One mistake.

@@ -1,5 +1,7 @@
 //! The text of a file of ours, whose values and mistakes have lines.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +9,16 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::{Mistake, Source, Sourced};
 use crate::control::Assignment;
+
+/// Reads a file of at most `largest` bytes: a device need not end.
+pub(super) fn read(path: &Path, largest: u64) -> io::Result<String> {
+    let (mut text, mut file) = (String::new(), File::open(path)?.take(largest + 1));
+    file.read_to_string(&mut text)?;
+    if file.limit() == 0 {
+        return Err(io::Error::other(format!("it is longer than {largest} bytes")));
+    }
+    Ok(text)
+}
 
 /// Whose text it is.
 #[derive(Clone, Debug)]
