@@ -16,9 +16,14 @@
 //!
 //! What the human played and Antiphon passed on (thru) needs more care, since a human repeats their own notes. Such a
 //! message pays only where it cannot be a repetition, or where there is a loop.
+//!
+//! A note-off belongs to the note-on before it. Where both the human and an echo hold the key it is the human's, unless
+//! Antiphon's own is due back just then, as long after it left as the note-on came back: whoever loses a note-off would be
+//! believed to hold the key for ever, and a key may be struck twice and released once.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::hands::Hands;
 use crate::midi::{MidiEvent, ShortMessage};
 use crate::time::{SessionDuration, SessionTime};
 
@@ -51,8 +56,8 @@ const GONE_AFTER: u8 = 16;
 /// Notes that may be on their way, each to be counted as come back or not. With more, the oldest is not counted.
 const FLYING: usize = 64;
 
-/// Messages that may be on their way: rows by what they say, and places in each. Ten times what a full MIDI cable
-/// carries in the window; in a full row the oldest gives way, and its echo would be heard.
+/// Messages that may be on their way: rows by what they say, and places in each. Several times what a full MIDI
+/// cable carries in the window; in a full row the oldest gives way, and its echo would be heard.
 const ROWS: usize = 256;
 const PLACES: usize = 8;
 
@@ -71,12 +76,8 @@ pub enum Origin {
 pub struct Echoes {
     suppressed: AtomicBool,
     sent: Box<[[AtomicU64; PLACES]; ROWS]>,
-    /// When a note-off of each key was sent last, and has not come back.
-    released: [AtomicU64; 128],
-    /// Echoed note-ons whose note-offs have not come back, by the channel on which they came.
+    /// Keys that an echo holds, by the channel on which it came: 0, or 1 more than the milliseconds after which it did.
     down: Box<[[AtomicU8; 128]; 16]>,
-    /// Keys that the human holds: two words of 64 a channel.
-    held: [[AtomicU64; 2]; 16],
     /// A [`Belief`].
     belief: AtomicU8,
     /// Notes that did not come back since something was last believed or plugged; in a loop, less those that did.
@@ -102,9 +103,7 @@ impl Default for Echoes {
         Self {
             suppressed: AtomicBool::new(true),
             sent: Box::new([const { [const { AtomicU64::new(0) }; PLACES] }; ROWS]),
-            released: [const { AtomicU64::new(0) }; 128],
             down: Box::new([const { [const { AtomicU8::new(0) }; 128] }; 16]),
-            held: [const { [const { AtomicU64::new(0) }; 2] }; 16],
             belief: AtomicU8::new(Belief::Unknown as u8),
             missed: AtomicU8::new(0),
             flying: [const { AtomicU64::new(0) }; FLYING],
@@ -119,8 +118,7 @@ impl Echoes {
     pub fn suppress(&self, suppressed: bool) {
         if suppressed && !self.suppressed.load(Relaxed) {
             // What was heard meanwhile has not been looked at: its note-offs are to be heard as well.
-            self.down.iter().flatten().for_each(|notes| notes.store(0, Relaxed));
-            self.held.iter().flatten().for_each(|keys| keys.store(0, Relaxed));
+            self.down.iter().flatten().for_each(|delay| delay.store(0, Relaxed));
         }
         self.suppressed.store(suppressed, Relaxed);
     }
@@ -136,10 +134,6 @@ impl Echoes {
 
     /// This leaves at `at`.
     pub fn sent(&self, at: SessionTime, message: ShortMessage, origin: Origin) {
-        if let MidiEvent::NoteOff { key, .. } = message.event() {
-            self.released[usize::from(key)].store(at.as_micros() + 1, Relaxed);
-            return;
-        }
         let entry = Entry { at, said: said(message), origin };
         if message.is_note_on() {
             self.takes_off(entry);
@@ -149,10 +143,7 @@ impl Echoes {
 
     /// This, which has left at one port, leaves at another one as well, at `at`: it may come back from either.
     pub fn sent_later(&self, at: SessionTime, message: ShortMessage, origin: Origin) {
-        match message.event() {
-            MidiEvent::NoteOff { .. } => self.sent(at, message, origin),
-            _ => self.note_down(Entry { at, said: said(message), origin }),
-        }
+        self.note_down(Entry { at, said: said(message), origin });
     }
 
     fn note_down(&self, entry: Entry) {
@@ -162,12 +153,18 @@ impl Echoes {
         }
     }
 
-    /// Whether this, heard at `at`, is an echo. It must be asked exactly once of each message that comes in.
-    pub fn is_echo(&self, at: SessionTime, message: ShortMessage) -> bool {
+    /// Whether this, heard at `at` by a human's `hands` or not, is an echo. It must be asked exactly once of each message
+    /// that comes in.
+    pub fn is_echo(&self, at: SessionTime, message: ShortMessage, hands: &Hands) -> bool {
         self.suppressed.load(Relaxed)
             && match message.event() {
-                MidiEvent::NoteOn { channel, key, .. } => self.is_note_on_echo(at, message, channel, key),
-                MidiEvent::NoteOff { channel, key } => self.is_note_off_echo(at, channel, key),
+                MidiEvent::NoteOn { channel, key, .. } => {
+                    // A key that is down cannot be struck.
+                    self.is_note_on_echo(at, message, [channel, key], hands.hold_key(key))
+                }
+                MidiEvent::NoteOff { channel, key } => {
+                    self.is_note_off_echo(at, message, [channel, key], hands.holds(message))
+                }
                 _ => {
                     let certain = |entry: Entry| {
                         entry.origin == Origin::Own || entry.age(at) < REPEATED_AFTER || self.belief() == Belief::Loop
@@ -180,45 +177,43 @@ impl Echoes {
             }
     }
 
-    fn is_note_on_echo(&self, at: SessionTime, message: ShortMessage, channel: u8, key: u8) -> bool {
-        let is_echo = self.comes_from(at, message, key).is_some_and(|(place, entry)| {
-            self.stay_away(at, entry);
-            let is_certain = self.is_certain(entry, at, key);
+    fn is_note_on_echo(&self, at: SessionTime, message: ShortMessage, place: [u8; 2], is_held: bool) -> bool {
+        let come = self.comes_from(at, message, is_held).filter(|(ledger, entry)| {
+            self.stay_away(at, *entry);
+            let is_certain = self.is_certain(*entry, at, is_held);
             // Another port may have been quicker.
-            if place.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_err() {
+            if ledger.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_err() {
                 return false;
             }
-            self.lands(entry);
+            self.lands(*entry);
             // What is not certain is the human's, unless it makes a loop sure.
             self.comes_back(at, entry.age(at)) || is_certain
         });
-        if is_echo {
-            self.down_of(channel, key).fetch_add(1, Relaxed);
-        } else {
-            self.hold(channel, key, true);
+        if let Some((_, entry)) = come {
+            self.down_of(place).store(in_ms(entry.age(at)).saturating_add(1), Relaxed);
         }
-        is_echo
+        come.is_some()
     }
 
     /// What was sent that this note may be the echo of. Of several that say the same, one that is as late as those before.
-    fn comes_from(&self, at: SessionTime, message: ShortMessage, key: u8) -> Option<(&AtomicU64, Entry)> {
+    fn comes_from(&self, at: SessionTime, message: ShortMessage, is_held: bool) -> Option<(&AtomicU64, Entry)> {
         let before = Suspicion::unpacked(self.suspected.load(Relaxed));
-        let is_certain = |entry: Entry| self.is_certain(entry, at, key);
+        let is_certain = |entry: Entry| self.is_certain(entry, at, is_held);
         let may_be = |entry: Entry| is_certain(entry) || entry.origin == Origin::Own;
         let is_like = |entry: Entry| may_be(entry) && before.is_like(at, entry.age(at));
         let found = self.find(at, message, is_like).or_else(|| self.find(at, message, is_certain));
         found.or_else(|| self.find(at, message, may_be))
     }
 
-    /// Whether a note that says what was sent, and is heard at `at`, can only have come back, as far as is known.
-    fn is_certain(&self, entry: Entry, at: SessionTime, key: u8) -> bool {
+    /// Whether a note that says what was sent, and is heard at `at`, can only have come back, as far as is known; the
+    /// human may hold its key.
+    fn is_certain(&self, entry: Entry, at: SessionTime, is_held: bool) -> bool {
         let belief = self.belief();
         let is_prompt = match entry.origin {
             Origin::Own => belief == Belief::Unknown && entry.age(at) < PROMPT,
             Origin::Thru => entry.age(at) < REPEATED_AFTER,
         };
-        // A key that is down cannot be struck.
-        belief == Belief::Loop || is_prompt || self.is_held(key)
+        belief == Belief::Loop || is_prompt || is_held
     }
 
     fn belief(&self) -> Belief {
@@ -301,19 +296,15 @@ impl Echoes {
         self.belief() == Belief::Loop
     }
 
-    fn is_note_off_echo(&self, at: SessionTime, channel: u8, key: u8) -> bool {
-        let released = &self.released[usize::from(key)];
-        let was_sent =
-            released.load(Relaxed).checked_sub(1).is_some_and(|us| is_near(SessionTime::from_micros(us), at));
-        // Both hold the key: the note-off is the human's while Antiphon's own has not been sent.
-        let may_be = was_sent || !self.holds(channel, key);
-        let down = self.down_of(channel, key);
-        if may_be && down.fetch_update(Relaxed, Relaxed, |notes| notes.checked_sub(1)).is_ok() {
-            released.store(0, Relaxed);
-            return true;
-        }
-        self.hold(channel, key, false);
-        false
+    fn is_note_off_echo(&self, at: SessionTime, message: ShortMessage, place: [u8; 2], is_held: bool) -> bool {
+        let down = self.down_of(place);
+        let Some(delay) = down.load(Relaxed).checked_sub(1) else { return false };
+        let delay = SessionDuration::from_millis(delay.into());
+        let due = self.find(at, message, |entry| are_alike(entry.age(at), delay));
+        // Another port may have been quicker.
+        let is_paid =
+            due.is_some_and(|(ledger, entry)| ledger.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_ok());
+        (is_paid || !is_held) && down.swap(0, Relaxed) > 0
     }
 
     /// The oldest entry of what this message says that is `meant`.
@@ -331,26 +322,8 @@ impl Echoes {
             .min_by_key(|(_, entry)| entry.packed())
     }
 
-    fn down_of(&self, channel: u8, key: u8) -> &AtomicU8 {
+    fn down_of(&self, [channel, key]: [u8; 2]) -> &AtomicU8 {
         &self.down[usize::from(channel & 15)][usize::from(key & 127)]
-    }
-
-    fn hold(&self, channel: u8, key: u8, held: bool) {
-        let word = &self.held[usize::from(channel & 15)][usize::from(key >> 6 & 1)];
-        let bit = 1 << (key & 63);
-        if held {
-            word.fetch_or(bit, Relaxed)
-        } else {
-            word.fetch_and(!bit, Relaxed)
-        };
-    }
-
-    fn holds(&self, channel: u8, key: u8) -> bool {
-        self.held[usize::from(channel & 15)][usize::from(key >> 6 & 1)].load(Relaxed) & 1 << (key & 63) != 0
-    }
-
-    fn is_held(&self, key: u8) -> bool {
-        (0..16).any(|channel| self.holds(channel, key))
     }
 }
 
@@ -395,13 +368,12 @@ struct Suspicion {
 impl Suspicion {
     /// Whether something that comes back at `at` after `delay` is of their kind.
     fn is_like(self, at: SessionTime, delay: SessionDuration) -> bool {
-        let off = self.delay.as_micros().abs_diff(delay.as_micros());
-        self.count > 0 && off <= JITTER.as_micros() && at.since(self.at) <= REMEMBERED
+        self.count > 0 && are_alike(self.delay, delay) && at.since(self.at) <= REMEMBERED
     }
 
     fn packed(self) -> u64 {
-        let [at, delay] = [self.at.as_micros(), self.delay.as_micros()].map(|us| us / 1000);
-        at << 24 | delay.min(255) << 16 | u64::from(self.count) << 8 | u64::from(self.missed)
+        let [at, delay] = [self.at.as_micros() / 1000, in_ms(self.delay).into()];
+        at << 24 | delay << 16 | u64::from(self.count) << 8 | u64::from(self.missed)
     }
 
     fn unpacked(packed: u64) -> Self {
@@ -415,8 +387,12 @@ impl Suspicion {
     }
 }
 
-/// What the message says without its channel: the kind of message and its data.
+/// What the message says without its channel: the kind of message and its data. All releases of a key say the same.
 fn said(message: ShortMessage) -> u64 {
+    let message = match message.event() {
+        MidiEvent::NoteOff { key, .. } => ShortMessage::note_off(0, key),
+        _ => message,
+    };
     let (kind, data) = message.as_bytes().split_first().map_or((0, &[][..]), |(status, data)| (status >> 4 & 7, data));
     data.iter().chain([&0, &0]).take(2).fold(u64::from(kind), |said, byte| said << 7 | u64::from(*byte))
 }
@@ -424,6 +400,16 @@ fn said(message: ShortMessage) -> u64 {
 fn row(said: u64) -> usize {
     // Neighbouring keys, velocities and controller values go to different rows.
     usize::try_from(said.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).unwrap_or(0) % ROWS
+}
+
+/// At most 255; no delay within the window is longer.
+fn in_ms(delay: SessionDuration) -> u8 {
+    u8::try_from(delay.as_micros() / 1000).unwrap_or(u8::MAX)
+}
+
+/// Whether a loop may have brought one thing back after the one time, and another after the other.
+fn are_alike(one: SessionDuration, other: SessionDuration) -> bool {
+    one.as_micros().abs_diff(other.as_micros()) <= JITTER.as_micros()
 }
 
 /// Whether what was heard at `heard` may be the echo of what left at `sent`.

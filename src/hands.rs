@@ -51,6 +51,11 @@ impl Hands {
         }
     }
 
+    /// Whether the key is down, on whatever channel.
+    pub fn hold_key(&self, key: u8) -> bool {
+        (0..16).any(|channel| self.word(channel, key).load(Relaxed) & 1 << (key & 63) != 0)
+    }
+
     fn word(&self, channel: u8, key: u8) -> &AtomicU64 {
         &self.keys[usize::from(channel & 15)][usize::from(key >> 6 & 1)]
     }
@@ -99,7 +104,7 @@ mod tests {
         assert!(!hands.holds(off) && !hands.holds(up));
         hands.hear(ShortMessage::note_on(3, 100, 1));
         hands.hear(ShortMessage::control_change(3, 66, 127));
-        assert!(hands.holds(off) && hands.holds(up));
+        assert!(hands.holds(off) && hands.holds(up) && hands.hold_key(100) && !hands.hold_key(36));
         assert!(!hands.holds(ShortMessage::note_off(3, 36)) && !hands.holds(ShortMessage::control_change(3, 64, 0)));
         hands.hear(off);
         hands.hear(up);

@@ -171,7 +171,7 @@ impl InputSink {
         };
         let timed = TimedMessage { time, message };
         let hands = &self.routing.hands;
-        if matches!(self.way, Way::Port(_)) && self.routing.echoes.is_echo(time, message) {
+        if matches!(self.way, Way::Port(_)) && self.routing.echoes.is_echo(time, message, hands) {
             self.status.echoes.fetch_add(1, Relaxed);
             return;
         }

@@ -320,7 +320,7 @@ impl Ears<'_> {
             self.status.passed_over.fetch_add(1, Relaxed);
             return;
         };
-        if self.routing.echoes.is_echo(time, message) {
+        if self.routing.echoes.is_echo(time, message, &self.routing.hands) {
             self.status.echoes.fetch_add(1, Relaxed);
             return;
         }
