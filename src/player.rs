@@ -371,9 +371,10 @@ impl Player {
                     if held & (1 << key) != 0 || !self.gate.admits(until, key, voices) {
                         continue;
                     }
-                    if sounding.replace(serial).is_some() {
+                    if sounding.take().is_some() {
                         send(time, ShortMessage::note_off(channel, key));
                     }
+                    *sounding = Some(serial);
                     let velocity = if ducked { velocity / 2 } else { velocity };
                     send(time, ShortMessage::note_on(channel, key, velocity));
                     // The place of the note-on has just become free, so this neither fails nor allocates.

@@ -194,20 +194,20 @@ struct Wires {
 impl Wires {
     /// Sends what the plan wants at the musical time `time`, which is now at the earliest port.
     fn send(&mut self, time: SessionTime, message: ShortMessage) {
+        self.note_down(time, message);
         let left = self.write(message, Origin::Own, Wire::send);
         if message.is_note_on() {
             self.status.figures.note_left(self.offset.leaves_at(time), left);
         }
         // In musical time, which may be ahead; the sound waits for it.
         self.speaker.play(Part::Ai, time.max(self.offset.leaves_at(time)), message);
-        self.note_down(time, message);
     }
 
     /// Sends at once what ends a note out of turn; it is heard at the musical time `time`.
     fn send_at_once(&mut self, time: SessionTime, message: ShortMessage) {
+        self.note_down(time, message);
         self.left = Some(self.write(message, Origin::Own, Wire::send_at_once));
         self.speaker.play(Part::Ai, self.clock.now(), message);
-        self.note_down(time, message);
     }
 
     /// Sends a message of a take that is played back; it is not recorded again.
@@ -246,6 +246,8 @@ impl Wires {
         self.clock.now()
     }
 
+    /// To be called before the message leaves, as the player's ledger is written before: where a driver panics the record
+    /// has an end for each note that it has begun.
     fn note_down(&self, time: SessionTime, message: ShortMessage) {
         self.status.sent(message);
         // Policy when full: the copy is dropped and counted; the sound goes on.
@@ -493,10 +495,13 @@ impl Drop for Performance {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::Mutex;
     use std::time::Duration;
 
+    use super::super::by_hand::PlayerByHand;
     use super::*;
+    use crate::midi::MidiEvent;
     use crate::note::Note;
     use crate::player::PlannedNote;
 
@@ -592,5 +597,49 @@ mod tests {
         let whole = vec![ShortMessage::note_on(3, 60, 80), ShortMessage::note_off(3, 60)];
         assert_eq!(played(0), (whole.clone(), 0));
         assert_eq!(played(3), (whole, 1));
+    }
+
+    /// A port whose driver panics once, after so many messages.
+    struct Fragile(Option<usize>);
+
+    impl MidiOutput for Fragile {
+        fn send(&mut self, _message: ShortMessage) -> bool {
+            if let Some(left) = self.0.take() {
+                self.0 = Some(left.checked_sub(1).unwrap_or_else(|| resume_unwind(Box::new("the driver panics"))));
+            }
+            true
+        }
+    }
+
+    /// Found by the note-debts test.
+    #[test]
+    fn whenever_a_driver_panics_each_note_in_the_record_has_its_end() {
+        for messages in 0..4 {
+            let (record, recorded) = crossbeam_channel::bounded(16);
+            let mut wiring = Wiring::in_a_test(record, Arc::default());
+            wiring.clock = Clock::by_hand();
+            let clock = wiring.clock;
+            let port = Box::new(Fragile(Some(messages)));
+            let mut player = PlayerByHand::new(port, Offset::default(), Offset::default(), wiring);
+            let mut link = player.link();
+            // The second begins while the first sounds.
+            for ms in [10, 20] {
+                let onset = SessionTime::from_micros(ms * 1000);
+                let note = Note { onset, key: 60, duration: SessionDuration::from_millis(15), velocity: 80 };
+                link.send(PlayerCommand::Play(PlannedNote { epoch: 1, channel: 0, note }));
+            }
+            clock.set(SessionTime::from_micros(50_000));
+            catch_unwind(AssertUnwindSafe(move || player.run())).expect_err("the driver panics");
+            let notes: Vec<MidiEvent> = recorded
+                .try_iter()
+                .filter_map(|happening| match happening {
+                    Happening::Ai(timed) => Some(timed.message.event()),
+                    _ => None,
+                })
+                .collect();
+            let (on, off) = (ShortMessage::note_on(0, 60, 80).event(), ShortMessage::note_off(0, 60).event());
+            let begun = if messages < 2 { 1 } else { 2 };
+            assert_eq!(notes, [on, off].repeat(begun), "{messages} messages");
+        }
     }
 }

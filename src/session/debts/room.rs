@@ -622,13 +622,20 @@ impl Room {
                 if catch_unwind(run).is_ok() || !self.status.failed.load(Relaxed) || synth.state().panics {
                     return Err("the player panicked and nobody knows".into());
                 }
-                self.look()?;
-                return self.all_silent("after the player panicked").map(|()| counts);
+                return self.all_ended("after the player panicked").map(|()| counts);
             }
         }
         player.end();
+        self.all_ended(&format!("after the end ({exit:?})")).map(|()| counts)
+    }
+
+    /// Nothing sounds, neither at the ports nor by the record.
+    fn all_ended(&mut self, when: &str) -> Result<(), String> {
         self.look()?;
-        self.all_silent(&format!("after the end ({exit:?})")).map(|()| counts)
+        if let Some(channel) = self.recorded_keys.iter().position(|keys| *keys != 0) {
+            return Err(format!("{when} keys of channel {channel} still sound by the record"));
+        }
+        self.all_silent(when)
     }
 }
 
