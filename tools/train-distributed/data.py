@@ -8,11 +8,13 @@ the order of the data does not depend on how many processes share the streams.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from model import Batch
 
@@ -117,9 +119,7 @@ def draw_weights(data: Dataset, shares: dict[str, float]) -> np.ndarray:
 
 
 def vary(notes: Notes, has_dynamics: bool, is_rigid: bool, draws: np.random.Generator) -> Notes:
-    """The piece or one variant of it. The rules are those of `antiphon-train` (augment.rs says them in words)."""
-    if draws.random() < AS_IT_IS:
-        return notes
+    """One variant of the piece. The rules are those of `antiphon-train` (augment.rs says them in words)."""
     count = len(notes.key)
     down, up = min(5, int(notes.key.min())), min(6, 127 - int(notes.key.max()))
     key = notes.key.astype(np.int64) + draws.integers(-down, up + 1)
@@ -142,35 +142,47 @@ def vary(notes: Notes, has_dynamics: bool, is_rigid: bool, draws: np.random.Gene
 
 def smooth_velocities(count: int, draws: np.random.Generator) -> np.ndarray:
     """A mean that wanders, as phrases swell and fall: for pieces that say nothing about dynamics."""
-    centre = level = draws.uniform(45, 95)
+    centre = draws.uniform(45, 95)
     steps, jitter = 2.5 * draws.standard_normal(count), 5.0 * draws.standard_normal(count)
-    wandering = np.empty(count)
-    for i in range(count):
-        level += 0.05 * (centre - level) + steps[i]
-        wandering[i] = level
-    return wandering + jitter
+    # Each step is felt less and less: after 200 notes, by 3e-5 of it.
+    return centre + np.convolve(steps, 0.95 ** np.arange(200))[:count] + jitter
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What decides which notes the streams give."""
+
+    seed: int
+    shares: dict[str, float]  # of the styles
+    vary: bool = True  # half of the pieces
+    tell_style: bool = True  # half of the time
+
+
+Place = tuple[int, int]  # where a stream stands: pieces drawn, notes done
 
 
 class Stream:
-    """An endless walk through drawn pieces. Where it stands is two numbers: pieces drawn, notes done."""
+    """An endless walk through drawn pieces."""
 
-    def __init__(self, data: Dataset, cumulative: np.ndarray, seed: int, number: int, place: tuple[int, int]) -> None:
-        self.data, self.cumulative, self.seed, self.number = data, cumulative, seed, number
+    def __init__(self, data: Dataset, draw: Draw, cumulative: np.ndarray, number: int, place: Place) -> None:
+        self.data, self.draw, self.cumulative, self.number = data, draw, cumulative, number
         self.drawn, self.done = place
         self.take()
 
     def take(self) -> None:
-        draws = np.random.default_rng([self.seed, self.number, self.drawn])
+        draws = np.random.default_rng([self.draw.seed, self.number, self.drawn])
         lot = np.searchsorted(self.cumulative, draws.random() * self.cumulative[-1], side="right")
         index = self.data.training[min(lot, len(self.data.training) - 1)]
         notes, begin = self.data.piece(index), 0
         if len(notes.key) > LONGEST_WALK and draws.random() >= FROM_THE_BEGINNING:
             begin = int(draws.integers(len(notes.key) - LONGEST_WALK // 2))
         walk = notes.part(begin, begin + LONGEST_WALK)
-        self.style = 0 if draws.random() < STYLE_DROPPED else int(self.data.style[index])
+        is_told = draws.random() >= STYLE_DROPPED and self.draw.tell_style
+        self.style = int(self.data.style[index]) if is_told else 0
         self.counts_velocity = bool(self.data.has_dynamics[index])
-        variant = vary(walk, self.counts_velocity, bool(self.data.is_rigid[index]), draws)
-        self.classes = self.data.encode(variant)  # (notes, 4)
+        if draws.random() >= AS_IT_IS and self.draw.vary:
+            walk = vary(walk, self.counts_velocity, bool(self.data.is_rigid[index]), draws)
+        self.classes = self.data.encode(walk)  # (notes, 4)
 
     def read(self, time: int) -> tuple[np.ndarray, int]:
         """The next notes of the piece, (up to `time`, 4), and the number of notes before them."""
@@ -207,32 +219,64 @@ def put(batch: Batch, column: int, piece: np.ndarray, begin: int, end: int, styl
     batch.counted[3, :count, column] = counts_velocity
 
 
-class Streams:
-    """The parallel streams of one process."""
+class Streams(IterableDataset):
+    """The parallel streams of one process, numbered from `first`; endless."""
 
-    def __init__(
-        self, data: Dataset, shares: dict[str, float], seed: int, first: int, places: list[tuple[int, int]]
-    ) -> None:
-        cumulative = draw_weights(data, shares)
-        self.data = data
-        self.streams = [Stream(data, cumulative, seed, first + n, place) for n, place in enumerate(places)]
+    def __init__(self, data: Dataset, draw: Draw, first: int, places: list[Place], time: int) -> None:
+        self.data, self.draw, self.first, self.places, self.time = data, draw, first, places, time
+        self.cumulative = draw_weights(data, draw.shares)
 
-    def batch(self, time: int) -> Batch:
-        """The next `time` notes of each stream. A piece begins at the top: what the one before leaves is padding."""
-        batch = empty_batch(self.data.classes, time, len(self.streams))
-        for column, stream in enumerate(self.streams):
-            notes, before = stream.read(time)
-            put(batch, column, stream.classes, before, before + len(notes), stream.style, stream.counts_velocity)
-        return batch
+    def __iter__(self) -> Iterator[tuple[Batch, list[Place]]]:
+        """The next `time` notes of each stream, and where they stand then; of a worker, of its share of the streams.
 
-    def places(self) -> list[tuple[int, int]]:
-        return [(stream.drawn, stream.done) for stream in self.streams]
+        A piece begins at the top: what the one before leaves is padding.
+        """
+        worker = get_worker_info()
+        share = slice(None)
+        if worker:
+            ends = [len(self.places) * n // worker.num_workers for n in (worker.id, worker.id + 1)]
+            share = slice(*ends)
+        numbers = range(self.first, self.first + len(self.places))[share]
+        streams = [
+            Stream(self.data, self.draw, self.cumulative, number, place)
+            for number, place in zip(numbers, self.places[share], strict=True)
+        ]
+        while True:
+            batch = empty_batch(self.data.classes, self.time, len(streams))
+            for column, stream in enumerate(streams):
+                notes, before = stream.read(self.time)
+                put(batch, column, stream.classes, before, before + len(notes), stream.style, stream.counts_velocity)
+            yield batch, [(stream.drawn, stream.done) for stream in streams]
+
+
+class ReadAhead:
+    """The batches of some streams, made by other processes while this one trains; by this one, with no loaders.
+
+    What comes out does not depend on the number of loaders.
+    """
+
+    def __init__(self, streams: Streams, loaders: int) -> None:
+        self.loaders = min(loaders, len(streams.places))
+        ahead = {"num_workers": self.loaders, "prefetch_factor": 4} if self.loaders else {}
+        # The loaders give their parts in turn, each the whole of its share.
+        self.parts = iter(DataLoader(streams, batch_size=None, collate_fn=as_it_is, **ahead))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[Batch, list[Place]]:
+        parts = [next(self.parts) for _ in range(max(1, self.loaders))]
+        return Batch.beside(batch for batch, _ in parts), [place for _, places in parts for place in places]
+
+
+def as_it_is(part: tuple[Batch, list[Place]]) -> tuple[Batch, list[Place]]:
+    return part
 
 
 def held_out_batches(
     data: Dataset, pieces: list[int], time: int, width: int, longest: int
-) -> Iterator[tuple[Batch, bool]]:
-    """Held-out pieces as they are, told the style `any`; with each batch, whether new pieces begin."""
+) -> Iterator[tuple[Batch, list[int], bool]]:
+    """Held-out pieces as they are, told the style `any`; with each batch, its pieces and whether they begin here."""
     by_length = sorted(pieces, key=lambda index: -data.length[index])
     for group in (by_length[i : i + width] for i in range(0, len(by_length), width)):
         notes = [data.encode(data.piece(index))[:longest] for index in group]
@@ -242,4 +286,4 @@ def held_out_batches(
                 if begin < len(piece):
                     end = min(begin + time, len(piece))
                     put(batch, column, piece, begin, end, 0, bool(data.has_dynamics[index]))
-            yield batch, begin == 0
+            yield batch, group, begin == 0

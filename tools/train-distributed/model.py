@@ -11,7 +11,8 @@ A file has the gates of an LSTM in ONNX's order i, o, f, c; `nn.LSTM` wants i, f
 order on the way in and out. `nn.LSTM` has two biases; the second stays zero and is not trained.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ class Sizes:
     head: int
     styles: int
     classes: tuple[int, ...]  # of shift, key, duration, velocity
+    skip: bool = False  # a connection past each LSTM layer but the first
 
 
 @dataclass
@@ -47,8 +49,21 @@ class Batch:
     reset: Tensor  # (time, batch) whether a piece begins: the state is zero before this step
     counted: Tensor  # (4, time, batch) whether the attribute counts for the loss
 
+    cuts: list[int] = field(default_factory=list)  # where time is cut, so that no piece begins within a part
+
+    def __post_init__(self) -> None:
+        if not self.cuts:  # looked up once, on the processor: asking a GPU would wait for it
+            self.cuts = [0, *(self.reset[1:].any(dim=1).nonzero().flatten() + 1).tolist(), len(self.reset)]
+
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+        *tensors, cuts = vars(self).values()
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors), cuts)
+
+    @classmethod
+    def beside(cls, batches: "Iterable[Batch]") -> "Batch":
+        """One batch with the streams of all."""
+        *tensors, _ = zip(*(vars(batch).values() for batch in batches))
+        return cls(*(torch.cat(parts, dim=-1) for parts in tensors))
 
 
 State = tuple[Tensor, Tensor]  # h and c, each (layers, batch, hidden)
@@ -105,10 +120,10 @@ class NoteModel(nn.Module):
         x = torch.cat([F.embedding(classes, self.embedding[name]) for name, classes in index], dim=-1)
         out, h_next, c_next = x, [], []  # out: (time, batch, 160), then (time, batch, hidden)
         for n, lstm in enumerate(self.lstm):
-            out, h, c = through(lstm, out, state[0][n], state[1][n], batch.reset)
+            y, h, c = through(lstm, out, state[0][n], state[1][n], batch.reset, batch.cuts)
             h_next.append(h)
             c_next.append(c)
-            out = F.dropout(out, self.dropout, self.training)
+            out = self.after_layer(n, out, y)
         context = out @ self.context_w + self.context_b  # (time, batch, 4 x head)
         logits = []
         for a, (name, part) in enumerate(zip(ATTRIBUTES, context.chunk(4, dim=-1))):
@@ -117,6 +132,12 @@ class NoteModel(nn.Module):
                 part = part + F.embedding(batch.next[b], head[f"from_{ATTRIBUTES[b]}"])
             logits.append(torch.tanh(part) @ head["w"] + head["b"])
         return logits, (torch.stack(h_next), torch.stack(c_next))
+
+    def after_layer(self, n: int, before: Tensor, out: Tensor) -> Tensor:
+        """What goes on from layer n, which made `out` of `before`."""
+        if n and self.sizes.skip:
+            out = out + before
+        return F.dropout(out, self.dropout, self.training)
 
     def named_for_file(self) -> dict[str, Tensor]:
         """The parameters, and only they, under the names of the file; still in PyTorch's order of gates."""
@@ -133,13 +154,14 @@ class NoteModel(nn.Module):
         return named
 
 
-def through(lstm: nn.LSTM, x: Tensor, h: Tensor, c: Tensor, reset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def through(
+    lstm: nn.LSTM, x: Tensor, h: Tensor, c: Tensor, reset: Tensor, cuts: list[int]
+) -> tuple[Tensor, Tensor, Tensor]:
     """One layer over x (time, batch, inputs) from h, c (batch, hidden), which begin anew where `reset` says.
 
     cuDNN knows no resets: the sequence is cut before each. The data loader begins pieces at the start of a sequence
     only, so that there is one cut, and one call.
     """
-    cuts = [0, *(reset[1:].any(dim=1).nonzero().flatten() + 1).tolist(), len(x)]
     out = []
     for begin, end in zip(cuts, cuts[1:]):
         keep = (~reset[begin]).unsqueeze(1)  # (batch, 1)

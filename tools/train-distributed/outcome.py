@@ -15,7 +15,7 @@ from model import ATTRIBUTES, State
 from settings import Settings
 
 MODEL_VERSION = 1  # of the model file: what antiphon calls its format_version
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
@@ -36,13 +36,13 @@ def describe(
         "training_notes": int(data.length[data.training].sum()),
         "trainer": f"train-distributed, PyTorch {torch.__version__}",
     }
-    for here_only in ("data", "out", "start_from", "resume", "device", "stop_after"):
-        about_training.pop(here_only)
+    for here_only in ("data", "out", "start_from", "resume", "device", "stop_after", "loaders", "only"):
+        about_training.pop(here_only, None)
     return {
         "format_version": MODEL_VERSION,
         "note_model": data.note_model,
         "styles": data.styles,
-        "sizes": {"layers": config.layers, "hidden": config.hidden, "head": config.head},
+        "sizes": {"layers": config.layers, "hidden": config.hidden, "head": config.head, "skip": config.skip},
         "training": about_training,
         "data_sha256": data.sha256,
         "held_out": {

@@ -1,6 +1,7 @@
 """PyTorch computes what antiphon-train computes: classes, logits, loss, gradients, and steps of the optimiser.
 
-The other side is written by antiphon-train's example `parity`; the environment variable PARITY names its file.
+The other side is written by antiphon-train's example `parity`; the environment variable PARITY names its file. DEVICE may
+name a GPU, as in `DEVICE=cuda PARITY=parity.safetensors python -m unittest test_parity`.
 Tolerances are relative to the largest number of a part unless stated.
 """
 
@@ -15,13 +16,14 @@ from torch import Tensor
 
 from data import class_of
 from model import ATTRIBUTES, TO_TORCH, Batch, NoteModel, Sizes, losses, reordered, take, to_file
-from train import Config
+from train import Config, set_precision
 
 LOGITS = 1e-4  # absolute
 LOSS = 3e-6  # relative; the other side adds up in 32 bits
 GRADIENT = 1e-5
 STEP = 2e-6  # absolute, on weights of about 1, from the same gradients: a step moves them by 4e-3
 OWN_STEPS = 1e-3  # of the way that all weights went, with gradients of our own
+DEVICE = torch.device(os.environ.get("DEVICE", "cpu"))
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
@@ -35,8 +37,9 @@ class Parity(unittest.TestCase):
             cls.theirs = {name: file.get_tensor(name) for name in file.keys()}
             cls.settings = json.loads(file.metadata()["antiphon"])
         part = {name: cls.theirs[f"batch.{name}"] for name in ("last", "next", "style", "reset", "counted")}
-        cls.batch = Batch(**part | {"reset": part["reset"].bool(), "counted": part["counted"].bool()})
-        cls.state = cls.theirs["h"], cls.theirs["c"]
+        cls.batch = Batch(**part | {"reset": part["reset"].bool(), "counted": part["counted"].bool()}).to(DEVICE)
+        cls.state = cls.theirs["h"].to(DEVICE), cls.theirs["c"].to(DEVICE)
+        set_precision("f32")
 
     def group(self, prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): part for name, part in self.theirs.items() if name.startswith(prefix)}
@@ -44,7 +47,7 @@ class Parity(unittest.TestCase):
     def model(self, step: int) -> NoteModel:
         about = self.settings
         sizes = Sizes(about["layers"], about["hidden"], about["head"], about["styles"], tuple(about["classes"]))
-        model = NoteModel(sizes)
+        model = NoteModel(sizes).to(DEVICE)
         take(model, self.group(f"weights.{step}."))
         return model
 
@@ -76,7 +79,7 @@ class Parity(unittest.TestCase):
     def test_logits(self) -> None:
         with torch.no_grad():
             logits, _ = self.model(0)(self.batch, self.state)
-        worst = max((ours - self.theirs[f"logits.{name}"]).abs().max().item() for name, ours in zip(ATTRIBUTES, logits))
+        worst = max((ours.cpu() - self.theirs[f"logits.{name}"]).abs().max().item() for name, ours in zip(ATTRIBUTES, logits))
         print(f"logits: largest difference {worst:.1e}, {LOGITS:.0e} allowed")
         self.assertLess(worst, LOGITS)
 
@@ -101,7 +104,7 @@ class Parity(unittest.TestCase):
         for step in range(1, self.settings["steps"] + 1):
             gradients = self.group(f"gradients.{step}.")
             for name, parameter in model.named_for_file().items():
-                parameter.grad = reordered(name, gradients[name], TO_TORCH).clone()
+                parameter.grad = reordered(name, gradients[name], TO_TORCH).clone().to(DEVICE)
             norm = torch.nn.utils.clip_grad_norm_(list(model.named_for_file().values()), Config.clip)
             self.assertGreater(norm, 1.0, "the batch is meant to be clipped")
             optimizer.step()

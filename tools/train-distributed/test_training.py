@@ -12,7 +12,9 @@ import sys
 import unittest
 from pathlib import Path
 
-from data import Dataset, Streams
+import torch
+
+from data import Dataset, Draw, ReadAhead, Stream, Streams, draw_weights
 
 HERE = Path(__file__).parent
 WORK = Path(os.environ["WORK"])
@@ -80,20 +82,43 @@ class Training(unittest.TestCase):
 
     def test_a_stream_is_a_piece_note_by_note(self) -> None:
         data = Dataset(NOTES)
-        one, whole = (Streams(data, {}, 3, 5, [(0, 0)]) for _ in range(2))
-        length = len(whole.streams[0].classes)
+        draw = Draw(3, {})
+        length = len(Stream(data, draw, draw_weights(data, {}), 5, (0, 0)).classes)
         self.assertGreater(length, 40)
-        piece = whole.batch(length)
-        first, second = one.batch(length - 10), one.batch(16)
-        self.assertTrue((piece.next[:, : length - 10] == first.next).all())
-        self.assertTrue((piece.next[:, length - 10 :] == second.next[:, :10]).all())
+        piece, _ = next(iter(Streams(data, draw, 5, [(0, 0)], length)))
+        short = iter(Streams(data, draw, 5, [(0, 0)], time := length // 2 + 1))
+        (first, place), (second, _), (third, _) = next(short), next(short), next(short)
+        rest = length - time
+        self.assertEqual(place, [(0, time)])
+        self.assertTrue((piece.next[:, :time] == first.next).all())
+        self.assertTrue((piece.next[:, time:] == second.next[:, :rest]).all())
         self.assertTrue((piece.last[:, 1:] == piece.next[:, :-1]).all(), "the last note is the one before")
         self.assertEqual(piece.last[:, 0, 0].tolist(), list(data.classes), "no note yet")
         self.assertTrue((second.last[:, 0] == first.next[:, -1]).all())
         self.assertEqual(piece.reset.sum().item(), 1)
         self.assertFalse(second.reset.any())
-        self.assertFalse(second.counted[:, 10:].any(), "what the piece leaves is padding")
-        self.assertTrue(one.batch(16).reset[0].all(), "the next piece begins at the top")
+        self.assertFalse(second.counted[:, rest:].any(), "what the piece leaves is padding")
+        self.assertTrue(third.reset[0].all(), "the next piece begins at the top")
+
+    def test_loaders_give_what_the_process_itself_gives(self) -> None:
+        data = Dataset(NOTES)
+        streams = Streams(data, Draw(3, {}), 5, [(0, 0), (2, 7), (0, 0), (1, 0), (4, 1)], 48)
+        itself, loaders = ReadAhead(streams, 0), ReadAhead(streams, 3)
+        for _ in range(6):
+            (a, places), (b, same_places) = next(itself), next(loaders)
+            self.assertEqual(places, same_places)
+            for part in ("last", "next", "style", "reset", "counted"):
+                self.assertTrue(torch.equal(getattr(a, part), getattr(b, part)), part)
+
+    def test_the_average_of_the_weights_is_what_is_looked_at(self) -> None:
+        train(ONE, "plain", "--batch=8", "--steps=40", "--look_every=40")
+        train(ONE, "average", "--batch=8", "--steps=40", "--look_every=40", "--average=0.999")
+        looks = [self.look(run) for run in ("plain", "average")]
+        self.assertGreater(looks[1], looks[0] + 1, "the average is still near the first weights")
+
+    def look(self, run: str) -> float:
+        line = next(line for line in (WORK / run / "log.txt").read_text().splitlines() if "held out" in line)
+        return float(line.split("held out")[1].split()[0])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ python train.py --out=run --resume                                              
 antiphon-train export run/weights.safetensors --model models/antiphon.onnx
 """
 
+import copy
 import math
 import os
 import sys
@@ -18,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from data import Dataset, Streams, held_out_batches
+from data import Dataset, Draw, ReadAhead, Streams, held_out_batches
 from model import NoteModel, Sizes, losses, take, to_file
 from outcome import LossCurve, describe, load_checkpoint, load_weights, save_checkpoint, save_weights
 from settings import Settings, parse
@@ -36,11 +37,14 @@ class Config(Settings):
     layers: int = 2
     hidden: int = 512
     head: int = 128
+    skip: bool = False  # a connection past each LSTM layer but the first
     dropout: float = 0.15  # after each layer
     # data
     sequence: int = 128  # notes through which errors are led back (truncated back-propagation)
     batch: int = 32  # parallel streams of each process
     weights: str = ""  # shares of the styles, such as chorale=0.6,folk=0.1; the others divide the rest by their notes
+    vary: bool = True  # half of the pieces: in key, tempo, velocity and timing
+    tell_style: bool = True  # half of the time
     # optimiser: AdamW, as in antiphon-train
     rate: float = 0.004  # highest
     beta1: float = 0.9
@@ -48,8 +52,10 @@ class Config(Settings):
     epsilon: float = 1e-8
     weight_decay: float = 0.01
     clip: float = 1.0  # longest gradient that is followed in full
+    average: float = 0.0  # keep a running average of the weights, which keeps this share at each step, and export it
     # schedule: warm-up, then half a cosine
     steps: int = 5000
+    minutes: float = 0.0  # end after this time, if that is sooner; the rate falls as fast as it needs to. 0: no limit
     warm_up: int = 100  # or a twentieth of the steps, if that is less
     final_rate: float = 0.03  # share of the highest rate
     # looks at held-out pieces, each with a checkpoint
@@ -62,6 +68,8 @@ class Config(Settings):
     # system
     seed: int = 1
     device: str = "auto"  # cuda when there is one, else cpu
+    precision: str = "f32"  # of products: f32; tf32, with 10 bits of mantissa, or bf16, with 7, on a GPU's tensor cores
+    loaders: int = 0  # processes that make batches ahead; a GPU wants some
 
 
 def main() -> None:
@@ -77,14 +85,19 @@ def main() -> None:
     data = Dataset(config.data)
     if checkpoint and checkpoint["data_sha256"] != data.sha256:
         raise SystemExit("the data set is not the one that the checkpoint was trained on")
-    sizes = Sizes(config.layers, config.hidden, config.head, len(data.styles), data.classes)
+    sizes = Sizes(config.layers, config.hidden, config.head, len(data.styles), data.classes, config.skip)
+    set_precision(config.precision)
     torch.manual_seed(config.seed)
     model = NoteModel(sizes, config.dropout).to(device)
     if config.start_from and not checkpoint:
         take(model, load_weights(config.start_from))
-    parameters = list(model.named_for_file().values())
+    # what is looked at and exported: the running average, or the model itself
+    shown = copy.deepcopy(model) if config.average else model
+    parameters, shown_parameters = (list(which.named_for_file().values()) for which in (model, shown))
     betas = (config.beta1, config.beta2)
-    optimizer = torch.optim.AdamW(parameters, config.rate, betas, config.epsilon, config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, config.rate, betas, config.epsilon, config.weight_decay, fused=device.type == "cuda"
+    )
 
     places, state = [(0, 0)] * config.batch, model.start(config.batch, device)
     step, minutes, best, since_best = 0, 0.0, None, 0
@@ -94,10 +107,12 @@ def main() -> None:
         mine = slice(rank * config.batch, (rank + 1) * config.batch)
         places, state = checkpoint["places"][mine], tuple(part[:, mine].to(device) for part in checkpoint["state"])
         take(model, checkpoint["weights"])
+        take(shown, checkpoint["shown"])
         optimizer.load_state_dict(checkpoint["optimizer"])
         step, minutes = checkpoint["step"], checkpoint["minutes"]
         best, since_best = checkpoint["best"], checkpoint["since_best"]
-    streams = Streams(data, config.shares(), config.seed, rank * config.batch, places)
+    draw = Draw(config.seed, config.shares(), config.vary, config.tell_style)
+    batches = ReadAhead(Streams(data, draw, rank * config.batch, places, config.sequence), config.loaders)
     network = DistributedDataParallel(model) if world > 1 else model
     curve = LossCurve(out / "loss.csv", step) if rank == 0 else None
     say(
@@ -108,17 +123,20 @@ def main() -> None:
     per_step = world * config.batch * config.sequence
     begin, first_step, minutes_before = time.monotonic(), step, minutes
     last_step = min(config.steps, config.stop_after or config.steps)
-    while step < last_step and since_best < config.patience:
+    is_over = step >= last_step
+    while not is_over and since_best < config.patience:
         # the learning rate of this step, and dropout that does not depend on interruptions
-        rate = rate_at(config, step)
+        rate = rate_at(config, step, minutes)
         for group in optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed((config.seed << 40) + step * world + rank)
 
         # forward and backward; the state is carried on, errors are not led back beyond the sequence
-        batch = streams.batch(config.sequence).to(device)
+        batch, places = next(batches)
+        batch = batch.to(device)
         network.train()
-        logits, state = network(batch, tuple(part.detach() for part in state))
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            logits, state = network(batch, tuple(part.detach().float() for part in state))
         nll = losses(logits, batch)  # (4, time, batch)
         optimizer.zero_grad(set_to_none=True)
         # Divided by the same number in every process: the mean that DDP takes is then that of the whole batch.
@@ -129,33 +147,37 @@ def main() -> None:
         if not math.isfinite(norm):
             raise SystemExit(f"the gradient became {norm.item()} at step {step + 1}: resume with a lower --rate")
         optimizer.step()
+        if config.average:
+            with torch.no_grad():
+                torch._foreach_lerp_(shown_parameters, parameters, 1 - config.average)
         step += 1
-        minutes = minutes_before + (time.monotonic() - begin) / 60
+        minutes = agreed(minutes_before + (time.monotonic() - begin) / 60, device)
+        is_over = step >= last_step or bool(config.minutes) and minutes >= config.minutes
 
         # log
         if step % config.log_every == 0:
-            bits = bits_of(nll.detach().double().sum((1, 2)), batch.counted.double().sum((1, 2)))
+            bits = bits_of(nll.detach().double().sum((1, 2)), batch.counted.double().sum((1, 2))).tolist()
             speed = (step - first_step) * per_step / (time.monotonic() - begin)
             if curve:
                 curve.add(step, rate, bits, norm.item())
             say(f"step {step:6}  loss {sum(bits):7.4f} bits  norm {norm:6.3f}  {speed:8.0f} notes/s")
 
         # a look at the held-out pieces, the best weights, a checkpoint
-        if step % config.look_every == 0 or step == last_step:
+        if step % config.look_every == 0 or is_over:
             pieces = first_pieces(data, config)
-            held_out = evaluate(model, data, pieces, config.look_piece, rank, world, device)
+            held_out = evaluate(shown, data, pieces, config.look_piece, rank, world, device)
             is_best = best is None or sum(held_out["bits"]) < sum(best["bits"])
             since_best = 0 if is_best else since_best + 1
             if is_best:
                 best = held_out
                 if rank == 0:
                     about = describe(data, config, step, minutes, world, held_out)
-                    save_weights(out / "weights.safetensors", to_file(model.named_for_file()), about)
+                    save_weights(out / "weights.safetensors", to_file(shown.named_for_file()), about)
             say(f"step {step:6}  held out {sum(held_out['bits']):.4f} bits a note{'  best' if is_best else ''}")
             save_checkpoint(
                 out / "checkpoint.pt",
                 (rank, world),
-                streams.places(),
+                places,
                 state,
                 config=vars(config),
                 data_sha256=data.sha256,
@@ -164,16 +186,19 @@ def main() -> None:
                 best=best,
                 since_best=since_best,
                 weights=to_file(model.named_for_file()),
+                shown=to_file(shown.named_for_file()),
                 optimizer=optimizer.state_dict(),
             )
 
     # the best weights on all held-out pieces, whole
     if best:
-        take(model, load_weights(out / "weights.safetensors"))
-        held_out = evaluate(model, data, list(data.held_out), sys.maxsize, rank, world, device)
+        take(shown, load_weights(out / "weights.safetensors"))
+        held_out = evaluate(shown, data, list(data.held_out), sys.maxsize, rank, world, device)
         if rank == 0:
             about = describe(data, config, step, minutes, world, held_out)
-            save_weights(out / "weights.safetensors", to_file(model.named_for_file()), about)
+            save_weights(out / "weights.safetensors", to_file(shown.named_for_file()), about)
+        for style, bits in held_out["by_style"].items():
+            say(f"held out {style:24} {sum(bits):7.3f} bits a note = {' + '.join(f'{part:.3f}' for part in bits)}")
         say(f"wrote {out / 'weights.safetensors'}: {sum(held_out['bits']):.3f} bits a note on all held-out pieces")
     if world > 1:
         # None leaves while another still talks to it.
@@ -195,19 +220,34 @@ def start_processes(device: str) -> tuple[int, int, torch.device]:
     return rank, world, torch.device(device)
 
 
-def rate_at(config: Config, step: int) -> float:
-    """Warm-up, then half a cosine down to the final rate."""
+def set_precision(precision: str) -> None:
+    """What products of 32-bit floats may be rounded to on a GPU."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "f32"
+
+
+def rate_at(config: Config, step: int, minutes: float) -> float:
+    """Warm-up, then half a cosine down to the final rate, over the steps or the minutes, whichever is sooner over."""
     warm = min(1.0, (step + 1) / max(1, min(config.warm_up, config.steps // 20)))
-    falling = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    done = max(step / config.steps, minutes / config.minutes if config.minutes else 0.0)
+    falling = 0.5 * (1 + math.cos(math.pi * done))
     return config.rate * warm * (config.final_rate + (1 - config.final_rate) * falling)
 
 
-def bits_of(nats: Tensor, counts: Tensor) -> list[float]:
-    """Bits per note of the four attributes over all processes, from sums (4) and counts (4) of this one."""
-    sums = torch.stack([nats, counts])  # (2, 4)
+def agreed(minutes: float, device: torch.device) -> float:
+    """The minutes of process 0: all must end at the same step."""
+    if not dist.is_initialized():
+        return minutes
+    told = torch.tensor(minutes, device=device)
+    dist.broadcast(told, 0)
+    return told.item()
+
+
+def bits_of(nats: Tensor, counts: Tensor) -> Tensor:
+    """Bits per note over all processes, from sums and counts of this one, (..., 4)."""
+    sums = torch.stack([nats, counts])
     if dist.is_initialized():
         dist.all_reduce(sums)
-    return (sums[0] / sums[1].clamp(min=1) / math.log(2)).tolist()
+    return (sums[0] / sums[1].clamp(min=1) / math.log(2)).cpu()
 
 
 def first_pieces(data: Dataset, config: Config) -> list[int]:
@@ -228,18 +268,26 @@ def evaluate(
     """Bits per note on held-out pieces, times counted on the 10 ms grid; shared among the processes."""
     model.eval()
     grid = [torch.tensor(bits, device=device) * math.log(2) for bits in data.grid_bits()]
-    nats, counts = torch.zeros(2, 4, dtype=torch.float64, device=device)
-    for batch, begins in held_out_batches(data, pieces[rank::world], time=128, width=64, longest=longest):
+    nats, counts = torch.zeros(2, len(data.styles), 4, dtype=torch.float64, device=device)
+    for batch, group, begins in held_out_batches(data, pieces[rank::world], time=128, width=64, longest=longest):
         batch = batch.to(device)
         if begins:
-            state = model.start(batch.style.shape[1], device)
+            state = model.start(len(group), device)
         logits, state = model(batch, state)
         nll = losses(logits, batch).double()
+        style = torch.from_numpy(data.style[group].astype(int)).to(device)
         for a in range(4):
-            nats[a] += (nll[a] + grid[a][batch.next[a]] * batch.counted[a]).sum()
-            counts[a] += batch.counted[a].sum()
+            each = nll[a] + grid[a][batch.next[a]] * batch.counted[a]  # (time, batch)
+            nats[:, a].index_add_(0, style, each.sum(0))
+            counts[:, a].index_add_(0, style, batch.counted[a].sum(0).double())
     notes = sum(min(int(data.length[index]), longest) for index in pieces)
-    return {"bits": bits_of(nats, counts), "pieces": len(pieces), "notes": notes}
+    by_style = bits_of(nats, counts).tolist()
+    return {
+        "bits": bits_of(nats.sum(0), counts.sum(0)).tolist(),
+        "by_style": {style: bits for style, bits in zip(data.styles, by_style) if sum(bits)},
+        "pieces": len(pieces),
+        "notes": notes,
+    }
 
 
 def say(text: str) -> None:
