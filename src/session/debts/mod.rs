@@ -124,5 +124,7 @@ fn nothing_goes_on_sounding_whatever_happens() {
     }
     // A closed standard error is no failure.
     let _ = writeln!(std::io::stderr(), "note debts: {line}");
-    assert!(total.counts.notes > 100 && total.counts.human_notes > 100, "hardly anything was played: {line}");
+    // One session that is run again, as the report of a failure says, may be a quiet one.
+    let is_lively = total.counts.notes > 100 && total.counts.human_notes > 100;
+    assert!(is_lively || total.events < EVENTS, "hardly anything was played: {line}");
 }
