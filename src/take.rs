@@ -165,26 +165,40 @@ impl Take {
         let end = self.closes.unwrap_or_else(|| self.end());
         // What comes in after its part was closed stands at the beginning of the next.
         let in_file = |time: SessionTime| SessionTime::ZERO + time.since(self.origin);
-        let [human, ai] = [&self.human, &self.ai].map(|voice| voice.closed(end));
-        let short = |timed: &TimedMessage| (in_file(timed.time), timed.message);
-        let [human, ai] = [human, ai].map(|voice| voice.iter().map(short).collect::<Vec<_>>());
-        let mut all: Vec<(SessionTime, &[u8])> =
+        let releases = [&self.human, &self.ai].map(|voice| voice.releases(end));
+        let [human, ai] = [(&self.human, &releases[0]), (&self.ai, &releases[1])].map(|(voice, releases)| {
+            let messages = voice.messages.iter().chain(releases);
+            messages.map(|timed| (in_file(timed.time), timed.message.as_bytes()))
+        });
+        let mut sysex: Vec<(SessionTime, &[u8])> =
             self.sysex.iter().map(|sysex| (in_file(sysex.time), &*sysex.bytes)).collect();
-        all.extend(human.iter().map(|(time, message)| (*time, message.as_bytes())));
-        all.sort_by_key(|(time, _)| *time);
+        sysex.sort_by_key(|(time, _)| *time);
         let markers: Vec<_> = self.markers.iter().map(|(time, text)| (in_file(*time), text.clone())).collect();
         let score = Score::default();
-        write(&Score {
+        write(Score {
             tempi: &self.tempo.tempi(score.division),
             time_signature: (self.tempo.beats_per_bar(), 2),
             markers: &markers,
             tracks: vec![
-                Track::of_messages(HUMAN_TRACK, all),
-                Track::of_messages(AI_TRACK, ai.iter().map(|(time, message)| (*time, message.as_bytes()))),
+                Track::of_messages(HUMAN_TRACK, in_turn(sysex.into_iter(), human)),
+                Track::of_messages(AI_TRACK, ai),
             ],
             ..score
         })
     }
+}
+
+/// Both in one, by time; of the first first where they are at once.
+fn in_turn<'a>(
+    first: impl Iterator<Item = (SessionTime, &'a [u8])>,
+    second: impl Iterator<Item = (SessionTime, &'a [u8])>,
+) -> impl Iterator<Item = (SessionTime, &'a [u8])> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || match (first.peek(), second.peek()) {
+        (Some((a, _)), Some((b, _))) if a > b => second.next(),
+        (Some(_), _) => first.next(),
+        (None, _) => second.next(),
+    })
 }
 
 #[cfg(test)]
@@ -371,7 +385,8 @@ mod tests {
             for part in &parts {
                 let mut owed = std::collections::BTreeMap::<_, i64>::new();
                 for (voice, track) in [(false, &part.human), (true, &part.ai)] {
-                    for timed in track.closed(SessionTime::from_micros(now * 1000)) {
+                    let releases = track.releases(SessionTime::from_micros(now * 1000));
+                    for timed in track.messages.iter().chain(&releases) {
                         let bytes = timed.message.as_bytes().to_vec();
                         if matches!(timed.message.event(), MidiEvent::NoteOn { .. }) {
                             *owed.entry((voice, bytes[0] & 15, bytes[1])).or_default() += 1;

@@ -15,7 +15,7 @@ fn note_and_program_change(stage: &Stage) -> String {
         [(at(0), &[0x90, 60, 70]), (at(300), &[0x80, 60, 64]), (at(600), &[0xc0, 1]), (at(700), &[0xc0, 1])];
     let score = Score { tracks: vec![Track::of_messages("You", messages)], ..Score::default() };
     let path = stage.path("program.mid");
-    fs::write(&path, write(&score).expect("short")).expect("written");
+    fs::write(&path, write(score).expect("short")).expect("written");
     path.display().to_string()
 }
 

@@ -26,7 +26,7 @@ fn take(folder: &Path) -> PathBuf {
     let ai = [note(2_500, 60, 300), note(3_000, 67, 300)];
     let tracks = vec![Track::of_notes("You", &human, 0), Track::of_notes("Antiphon", &ai, 0)];
     let path = folder.join("take.mid");
-    let bytes = write(&Score { tempi: &tempi, tracks, ..Score::default() }).expect("short");
+    let bytes = write(Score { tempi: &tempi, tracks, ..Score::default() }).expect("short");
     fs::write(&path, bytes).expect("written");
     path
 }
@@ -91,7 +91,7 @@ fn a_note_begins_at_its_frame_and_on_a_soundfont_a_moment_later() {
     for us in [500_000, 777_777, 1_234_567, 2_000_015] {
         let one = [Note { onset: SessionTime::from_micros(us), ..note(0, 69, 100) }];
         let score = Score { tracks: vec![Track::of_notes("You", &one, 0)], ..Score::default() };
-        fs::write(&song, write(&score).expect("short")).expect("written");
+        fs::write(&song, write(score).expect("short")).expect("written");
         // To the file's own tick.
         let onset = read_notes(&song).expect("ours")[0].onset.as_micros();
         let frame = usize::try_from((onset * u64::from(RATE) + 500_000) / 1_000_000).expect("seconds");

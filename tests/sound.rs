@@ -36,7 +36,7 @@ fn song(folder: &Path, key: u8, seconds: u64) {
     };
     let notes: Vec<Note> = (0..2 * seconds).map(note).collect();
     let score = Score { tracks: vec![Track::of_notes("You", &notes, 0)], ..Score::default() };
-    fs::write(folder.join("song.mid"), write(&score).expect("short")).expect("written");
+    fs::write(folder.join("song.mid"), write(score).expect("short")).expect("written");
 }
 
 /// ALSA's configuration, with or without a default device that writes what sounds to `heard.raw`; its path.

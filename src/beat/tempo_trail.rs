@@ -365,7 +365,7 @@ mod tests {
             .map(|n| Note { onset: micros(f64::from(n) * 87_654.0), key: 60, duration: length, velocity: 64 })
             .collect();
         let tracks = vec![Track::of_notes("AI", &notes, 0)];
-        let bytes = write(&Score { tempi: &tempi, tracks, ..Score::default() }).expect("short");
+        let bytes = write(Score { tempi: &tempi, tracks, ..Score::default() }).expect("short");
         for (found, note) in read_notes_from_bytes(&bytes).expect("whole").iter().zip(&notes) {
             // Half a tick at 30 bpm, the slowest that the grid goes while it eases into 60.
             assert!(found.onset.as_micros().abs_diff(note.onset.as_micros()) <= 1042, "{found:?} {note:?}");

@@ -65,7 +65,7 @@ pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure>
     let tracks = [(HUMAN_TRACK, &prime), (AI_TRACK, &answer)];
     let tracks = tracks.map(|(name, notes)| Track::of_notes(name, notes, 0)).into();
     let markers = [(begin, "Antiphon answers".to_owned())];
-    let bytes = midi_file::write(&Score { tracks, markers: &markers, ..Score::default() })
+    let bytes = midi_file::write(Score { tracks, markers: &markers, ..Score::default() })
         .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     tell_moved_aside(Log::default(), write_take(path, &bytes, None)?.as_deref());
     say(format_args!("{}", loaded.described));

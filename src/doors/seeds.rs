@@ -44,7 +44,7 @@ pub(super) fn midi_file() -> Vec<Vec<u8>> {
         (at(700), &[0xB0, 64, 0]),
     ];
     let tracks = vec![Track::of_messages("You", messages), Track::of_messages("Antiphon", messages)];
-    let small = write(&Score { tracks, ..Score::default() }).expect("short");
+    let small = write(Score { tracks, ..Score::default() }).expect("short");
     let time_code = [&small[..12], &[0xE7, 0x28], &small[14..]].concat();
     let patterns = [&small[..9], &[2], &small[10..]].concat();
     let riff = [&b"RIFF\xFF\0\0\0RMIDdata\xF0\0\0\0"[..], &small].concat();

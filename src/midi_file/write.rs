@@ -23,10 +23,13 @@ pub struct Tempo {
     pub us_per_quarter: u32,
 }
 
+/// Events that are handed to midly at once: a take of hours is written several times a second, and is not to be in memory
+/// once more as events.
+const BLOCK: usize = 1024;
+
 /// What a MIDI file of type 1 is made of.
 ///
 /// Borrows the take, so that one that grows can be written again and again.
-#[derive(Clone, Debug)]
 pub struct Score<'a> {
     /// Ticks a quarter note, in `1..=32_767`, else clamped.
     pub division: u16,
@@ -48,24 +51,27 @@ impl Default for Score<'_> {
 }
 
 /// A named track.
-#[derive(Clone, Debug)]
 pub struct Track<'a> {
     name: &'a str,
     content: Content<'a>,
 }
 
-#[derive(Clone, Debug)]
 enum Content<'a> {
-    Messages(Vec<(SessionTime, &'a [u8])>),
+    Messages(Box<dyn Iterator<Item = (SessionTime, &'a [u8])> + 'a>),
     Notes(&'a [Note], u8),
 }
 
 impl<'a> Track<'a> {
-    /// A track of MIDI messages as they came from a port, status byte first; messages at one tick keep their order.
+    /// A track of MIDI messages as they came from a port, status byte first, in time order: one that is earlier than the
+    /// one before it is written at the same tick.
     ///
     /// Whatever is no channel message or SysEx is kept as an escape (`F7`), which a file may hold.
-    pub fn of_messages(name: &'a str, messages: impl IntoIterator<Item = (SessionTime, &'a [u8])>) -> Self {
-        Self { name, content: Content::Messages(messages.into_iter().collect()) }
+    pub fn of_messages<M>(name: &'a str, messages: M) -> Self
+    where
+        M: IntoIterator<Item = (SessionTime, &'a [u8])>,
+        M::IntoIter: 'a,
+    {
+        Self { name, content: Content::Messages(Box::new(messages.into_iter())) }
     }
 
     /// A track of finished notes on `channel`, in `0..16`: no note is without length, and note-offs precede note-ons.
@@ -78,41 +84,42 @@ impl<'a> Track<'a> {
 ///
 /// # Errors
 /// When there are more than 65,534 tracks, a track of 4 GiB or a message of 256 MiB.
-pub fn write(score: &Score<'_>) -> Result<Vec<u8>, MidiFileError> {
+pub fn write(score: Score<'_>) -> Result<Vec<u8>, MidiFileError> {
     let division = score.division.clamp(1, 0x7FFF);
     let mut tempo_map = TempoMap::metrical(division).ok_or(MidiFileError::NoDivision(division))?;
-    let mut conductor = Events::named("");
+    let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(division)));
+
     let (numerator, denominator) = score.time_signature;
-    conductor.push(0, TrackEventKind::Meta(MetaMessage::TimeSignature(numerator, denominator, 24, 8)));
+    let mut conductor = vec![(0, TrackEventKind::Meta(MetaMessage::TimeSignature(numerator, denominator, 24, 8)))];
     if score.tempi.first().is_none_or(|tempo| tempo.time > SessionTime::ZERO) {
-        conductor.push(0, TrackEventKind::Meta(MetaMessage::Tempo(u24::new(DEFAULT_TEMPO_US))));
+        conductor.push((0, TrackEventKind::Meta(MetaMessage::Tempo(u24::new(DEFAULT_TEMPO_US)))));
     }
     let mut earliest = 0;
     for tempo in score.tempi {
         earliest = tempo_map.tick_at(tempo.time).clamp(earliest, MAX_TICK);
         let us = tempo.us_per_quarter.clamp(1, 0xFF_FFFF);
         tempo_map.set_tempo(earliest, us);
-        conductor.push(earliest, TrackEventKind::Meta(MetaMessage::Tempo(u24::new(us))));
+        conductor.push((earliest, TrackEventKind::Meta(MetaMessage::Tempo(u24::new(us)))));
     }
     let markers: Vec<_> = score.markers.iter().map(|(time, text)| (*time, one_line(text))).collect();
-    for (time, text) in &markers {
+    conductor.extend(markers.iter().map(|(time, text)| {
         let marker = MetaMessage::Marker(text.as_bytes());
-        conductor.push(tempo_map.tick_at(*time), TrackEventKind::Meta(marker));
-    }
-    let names: Vec<_> = score.tracks.iter().map(|track| one_line(track.name)).collect();
-    let mut tracks = vec![conductor.finish()];
-    for (track, name) in score.tracks.iter().zip(&names) {
-        let mut events = Events::named(name);
-        match &track.content {
-            Content::Messages(messages) => events.push_messages(messages, &tempo_map),
-            Content::Notes(notes, channel) => events.push_notes(notes, *channel, &tempo_map),
+        (tempo_map.tick_at(*time), TrackEventKind::Meta(marker))
+    }));
+    conductor.sort_by_key(|&(tick, _)| tick);
+
+    let mut file = FileBytes::begin(header, 1 + score.tracks.len())?;
+    file.add_track("", conductor.into_iter())?;
+    for track in score.tracks {
+        let name = one_line(track.name);
+        match track.content {
+            Content::Messages(messages) => file.add_track(&name, events_of(messages, &tempo_map))?,
+            Content::Notes(notes, channel) => {
+                file.add_track(&name, notes_of(notes, channel, &tempo_map).into_iter())?
+            }
         }
-        tracks.push(events.finish());
     }
-    let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(division)));
-    let mut file = Vec::new();
-    midly::write(&header, &tracks, &mut file).map_err(MidiFileError::Unwritable)?;
-    Ok(file)
+    Ok(file.bytes)
 }
 
 /// Text that every reader shows as one line.
@@ -120,70 +127,106 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The events of one track with their absolute ticks.
-struct Events<'a>(Vec<(u64, TrackEventKind<'a>)>);
+/// Messages with their ticks.
+fn events_of<'a>(
+    messages: impl Iterator<Item = (SessionTime, &'a [u8])>,
+    tempo_map: &TempoMap,
+) -> impl Iterator<Item = (u64, TrackEventKind<'a>)> {
+    messages.filter_map(|(time, bytes)| {
+        let event = match (bytes, LiveEvent::parse(bytes)) {
+            ([], _) => return None,
+            ([0xF0, content @ ..], _) => TrackEventKind::SysEx(content),
+            // A later packet of a long SysEx.
+            ([0xF7, content @ ..], _) => TrackEventKind::Escape(content),
+            (_, Ok(LiveEvent::Midi { channel, message })) => TrackEventKind::Midi { channel, message },
+            _ => TrackEventKind::Escape(bytes),
+        };
+        Some((tempo_map.tick_at(time), event))
+    })
+}
 
-impl<'a> Events<'a> {
-    fn named(name: &'a str) -> Self {
+/// Notes as note-ons and note-offs with their ticks, in order.
+fn notes_of(notes: &[Note], channel: u8, tempo_map: &TempoMap) -> Vec<(u64, TrackEventKind<'static>)> {
+    let channel = channel.into();
+    let (mut ons, mut events) = (Vec::with_capacity(notes.len()), Vec::with_capacity(2 * notes.len()));
+    for note in notes {
+        let (key, vel) = (note.key.min(127).into(), note.velocity.clamp(1, 127).into());
+        let on = tempo_map.tick_at(note.onset).min(MAX_TICK - 1);
+        let off = tempo_map.tick_at(note.end()).max(on + 1);
+        ons.push((on, TrackEventKind::Midi { channel, message: MidiMessage::NoteOn { key, vel } }));
+        // 64 is the release velocity of keyboards that do not measure it.
+        events.push((off, TrackEventKind::Midi { channel, message: MidiMessage::NoteOff { key, vel: 64.into() } }));
+    }
+    // Note-offs stay first at each tick through the stable sort.
+    events.extend(ons);
+    events.sort_by_key(|&(tick, _)| tick);
+    events
+}
+
+/// A MIDI file that grows track by track.
+struct FileBytes {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl FileBytes {
+    /// Bytes of the header chunk.
+    const HEADER: usize = 14;
+    /// Of a track chunk, before its events.
+    const TRACK_HEADER: usize = 8;
+
+    fn begin(header: Header, tracks: usize) -> Result<Self, MidiFileError> {
+        let none: [&[TrackEvent<'_>]; 0] = [];
+        let mut bytes = Vec::new();
+        midly::write(&header, none, &mut bytes).map_err(MidiFileError::Unwritable)?;
+        let tracks = u16::try_from(tracks).map_err(|_| MidiFileError::Unwritable("more than 65535 tracks"))?;
+        bytes[10..12].copy_from_slice(&tracks.to_be_bytes());
+        Ok(Self { header, bytes })
+    }
+
+    /// Adds a track of events in the order of their absolute ticks.
+    fn add_track<'a>(
+        &mut self,
+        name: &str,
+        events: impl Iterator<Item = (u64, TrackEventKind<'a>)>,
+    ) -> Result<(), MidiFileError> {
+        let start = self.bytes.len();
+        self.bytes.extend(b"MTrk\0\0\0\0");
         let name = TrackEventKind::Meta(MetaMessage::TrackName(name.as_bytes()));
-        Self(vec![(0, name)])
-    }
-
-    fn push(&mut self, tick: u64, event: TrackEventKind<'a>) {
-        self.0.push((tick.min(MAX_TICK), event));
-    }
-
-    fn push_messages(&mut self, messages: &[(SessionTime, &'a [u8])], tempo_map: &TempoMap) {
-        self.0.reserve(messages.len());
-        for &(time, bytes) in messages {
-            let event = match (bytes, LiveEvent::parse(bytes)) {
-                ([], _) => continue,
-                ([0xF0, content @ ..], _) => TrackEventKind::SysEx(content),
-                // A later packet of a long SysEx.
-                ([0xF7, content @ ..], _) => TrackEventKind::Escape(content),
-                (_, Ok(LiveEvent::Midi { channel, message })) => TrackEventKind::Midi { channel, message },
-                _ => TrackEventKind::Escape(bytes),
-            };
-            self.push(tempo_map.tick_at(time), event);
-        }
-    }
-
-    fn push_notes(&mut self, notes: &[Note], channel: u8, tempo_map: &TempoMap) {
-        self.0.reserve(2 * notes.len());
-        let channel = channel.into();
-        let (mut ons, mut offs) = (Vec::with_capacity(notes.len()), Vec::with_capacity(notes.len()));
-        for note in notes {
-            let (key, vel) = (note.key.min(127).into(), note.velocity.clamp(1, 127).into());
-            let on = tempo_map.tick_at(note.onset).min(MAX_TICK - 1);
-            let off = tempo_map.tick_at(note.end()).max(on + 1);
-            ons.push((on, TrackEventKind::Midi { channel, message: MidiMessage::NoteOn { key, vel } }));
-            // 64 is the release velocity of keyboards that do not measure it.
-            offs.push((off, TrackEventKind::Midi { channel, message: MidiMessage::NoteOff { key, vel: 64.into() } }));
-        }
-        // Pushed first, note-offs stay first at each tick through the stable sort.
-        for (tick, event) in offs.into_iter().chain(ons) {
-            self.push(tick, event);
-        }
-    }
-
-    /// Sorts by tick, and turns ticks to delta times.
-    fn finish(mut self) -> Vec<TrackEvent<'a>> {
-        self.0.sort_by_key(|&(tick, _)| tick);
-        let mut track = Vec::with_capacity(self.0.len() + 1);
+        self.add_events(&mut vec![TrackEvent { delta: u28::new(0), kind: name }])?;
+        let mut block = Vec::with_capacity(BLOCK);
+        let end = TrackEventKind::Meta(MetaMessage::EndOfTrack);
         let mut now = 0;
-        for (tick, kind) in self.0 {
+        for (tick, kind) in events {
+            let tick = tick.clamp(now, MAX_TICK);
             // A longer silence is crossed on empty text events.
             while tick - now > MAX_DELTA {
                 now += MAX_DELTA;
-                track.push(TrackEvent { delta: u28::max_value(), kind: TrackEventKind::Meta(MetaMessage::Text(b"")) });
+                block.push(TrackEvent { delta: u28::max_value(), kind: TrackEventKind::Meta(MetaMessage::Text(b"")) });
             }
             // Fits: the loop above left at most MAX_DELTA.
             let delta = u32::try_from(tick - now).map_or(u28::max_value(), u28::new);
-            track.push(TrackEvent { delta, kind });
+            block.push(TrackEvent { delta, kind });
             now = tick;
+            if block.len() >= BLOCK {
+                self.add_events(&mut block)?;
+            }
         }
-        track.push(TrackEvent { delta: u28::new(0), kind: TrackEventKind::Meta(MetaMessage::EndOfTrack) });
-        track
+        block.push(TrackEvent { delta: u28::new(0), kind: end });
+        self.add_events(&mut block)?;
+        let length = u32::try_from(self.bytes.len() - start - Self::TRACK_HEADER)
+            .map_err(|_| MidiFileError::Unwritable("a track of 4 GiB"))?;
+        self.bytes[start + 4..start + Self::TRACK_HEADER].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    /// The bytes of some events, which midly gives as a track of a file.
+    fn add_events(&mut self, block: &mut Vec<TrackEvent<'_>>) -> Result<(), MidiFileError> {
+        let mut file = Vec::with_capacity(Self::HEADER + Self::TRACK_HEADER + 5 * block.len());
+        midly::write(&self.header, [block.as_slice()], &mut file).map_err(MidiFileError::Unwritable)?;
+        self.bytes.extend_from_slice(&file[Self::HEADER + Self::TRACK_HEADER..]);
+        block.clear();
+        Ok(())
     }
 }
 
@@ -209,18 +252,30 @@ mod tests {
 
     fn write_messages(messages: &[(SessionTime, &[u8])]) -> Vec<u8> {
         let track = Track::of_messages("human", messages.iter().copied());
-        write(&Score { tracks: vec![track], ..Score::default() }).unwrap()
+        write(Score { tracks: vec![track], ..Score::default() }).unwrap()
     }
 
     fn write_notes(notes: &[Note]) -> Vec<u8> {
-        write(&Score { tracks: vec![Track::of_notes("AI", notes, 3)], ..Score::default() }).unwrap()
+        write(Score { tracks: vec![Track::of_notes("AI", notes, 3)], ..Score::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_long_track_is_the_same_however_it_is_cut_into_blocks() {
+        let keys = (0..128).cycle().take(3 * BLOCK);
+        let bytes: Vec<[u8; 3]> = keys.map(|key| [0x90, key, key / 3 % 2 * 70]).collect();
+        let messages: Vec<_> = bytes.iter().enumerate().map(|(n, b)| (us(n as u64 * 3_000), &b[..])).collect();
+        let events = read_events_from_bytes(&write_messages(&messages)).unwrap();
+        assert_eq!(events.len(), messages.len());
+        for (event, (time, _)) in events.iter().zip(&messages) {
+            assert!(event.time.since(*time).as_micros().max(time.since(event.time).as_micros()) <= HALF_A_TICK_US);
+        }
     }
 
     #[test]
     fn a_score_is_written_byte_for_byte_as_the_standard_says() {
         let markers = [(us(500_000), "AI\nplays".to_owned())];
         let tracks = vec![Track::of_notes("é", &[], 0)];
-        let bytes = write(&Score { markers: &markers, tracks, ..Score::default() }).unwrap();
+        let bytes = write(Score { markers: &markers, tracks, ..Score::default() }).unwrap();
         let conductor = [
             &[0, 0xFF, 0x03, 0, 0, 0xFF, 0x58, 4, 4, 2, 24, 8, 0, 0xFF, 0x51, 3, 0x07, 0xA1, 0x20][..],
             b"\x87\x40\xFF\x06\x08AI plays\x00\xFF\x2F\x00",
@@ -246,7 +301,7 @@ mod tests {
             .collect();
         let notes: Vec<_> = (0..3600).map(|second| note(second * 1_000_003 + 777_777, 60, 100_000)).collect();
         let tracks = vec![Track::of_notes("AI", &notes, 0)];
-        let bytes = write(&Score { tempi: &tempi, tracks, ..Score::default() }).unwrap();
+        let bytes = write(Score { tempi: &tempi, tracks, ..Score::default() }).unwrap();
         for (found, note) in read_notes_from_bytes(&bytes).unwrap().iter().zip(&notes) {
             assert!(
                 found.onset.as_micros().abs_diff(note.onset.as_micros()) <= 420,
@@ -288,15 +343,18 @@ mod tests {
     }
 
     #[test]
-    fn messages_keep_their_order_at_one_tick_and_are_sorted_otherwise() {
+    fn messages_keep_their_order_and_one_that_is_late_comes_at_the_tick_of_the_one_before() {
         let bytes = write_messages(&[
-            (us(9000), &[0x80, 60, 64]),
             (us(0), &[0xB0, 64, 127]),
             (us(0), &[0xB0, 64, 0]),
             (us(10), &[0x90, 60, 1]),
+            (us(9000), &[0x80, 60, 64]),
+            (us(20), &[0x90, 61, 2]),
         ]);
-        let found: Vec<_> = read_events_from_bytes(&bytes).unwrap().iter().map(|event| event.bytes()[2]).collect();
-        assert_eq!(found, [127, 0, 1, 64]);
+        let events = read_events_from_bytes(&bytes).unwrap();
+        let found: Vec<_> = events.iter().map(|event| event.bytes()[2]).collect();
+        assert_eq!(found, [127, 0, 1, 64, 2]);
+        assert_eq!(events[4].time, events[3].time);
     }
 
     #[test]
@@ -314,7 +372,7 @@ mod tests {
         for division in [0, 1, u16::MAX] {
             let odd = [Note { key: 255, velocity: 0, ..note(0, 0, 1_000_000) }];
             let tracks = vec![Track::of_notes("\0", &odd, 255)];
-            let bytes = write(&Score { division, tempi: &tempi, tracks, ..Score::default() }).unwrap();
+            let bytes = write(Score { division, tempi: &tempi, tracks, ..Score::default() }).unwrap();
             assert_eq!(read_notes_from_bytes(&bytes).unwrap().len(), 1);
         }
     }

@@ -6,7 +6,7 @@ use crate::time::SessionTime;
 /// Pedals that hold notes: sustain and sostenuto.
 const PEDALS: [u8; 2] = [64, 66];
 
-/// The messages of one voice, in the order in which they came.
+/// The messages of one voice, by time; of one time, in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Voice {
     pub messages: Vec<TimedMessage>,
@@ -91,8 +91,15 @@ impl Voice {
             MidiEvent::NoteOn { channel, key, .. } => self.ended[usize::from(channel)] &= !(1 << key),
             _ => {}
         }
+        self.put(timed);
+    }
+
+    fn put(&mut self, timed: TimedMessage) {
         self.held.hear(timed.message);
-        self.messages.push(timed);
+        // Nearly always the end.
+        let behind =
+            self.messages.iter().rposition(|earlier| earlier.time <= timed.time).map_or(0, |before| before + 1);
+        self.messages.insert(behind, timed);
     }
 
     /// Whether no key sounds.
@@ -107,10 +114,9 @@ impl Voice {
     /// What came before `at` and what has come since. Note-offs of notes from before stay with them.
     pub fn split(&self, at: SessionTime) -> Halves {
         let mut messages = self.messages.clone();
-        messages.sort_by_key(|timed| timed.time);
         let later = messages.split_off(messages.partition_point(|timed| timed.time < at));
         let (mut earlier, mut next) = (Self::default(), Self::default());
-        earlier.extend(messages);
+        messages.into_iter().for_each(|timed| earlier.put(timed));
         let pedals: Vec<_> = earlier.held.pedals().collect();
         for &(channel, pedal, value) in &pedals {
             next.held.hear(ShortMessage::control_change(channel, pedal, value));
@@ -124,7 +130,7 @@ impl Voice {
                 }
                 _ => false,
             };
-            if is_of_before { &mut earlier } else { &mut next }.extend([timed]);
+            if is_of_before { &mut earlier } else { &mut next }.put(timed);
         }
         for ((ended, known), owed) in next.ended.iter_mut().zip(self.ended).zip(&earlier.held.owed) {
             *ended = known;
@@ -135,20 +141,9 @@ impl Voice {
         Halves { earlier, pedals, later: next }
     }
 
-    fn extend(&mut self, messages: impl IntoIterator<Item = TimedMessage>) {
-        for timed in messages {
-            self.held.hear(timed.message);
-            self.messages.push(timed);
-        }
-    }
-
-    /// The messages in time order, and at `end` those that let go of what is still held.
-    pub fn closed(&self, end: SessionTime) -> Vec<TimedMessage> {
-        let releases = self.held.releases().map(|message| TimedMessage { time: end, message });
-        let mut closed = self.messages.clone();
-        closed.sort_by_key(|timed| timed.time);
-        closed.extend(releases);
-        closed
+    /// The messages that let go at `end` of what is still held then.
+    pub fn releases(&self, end: SessionTime) -> Vec<TimedMessage> {
+        self.held.releases().map(|message| TimedMessage { time: end, message }).collect()
     }
 }
 

@@ -104,6 +104,6 @@ impl Sample {
         let tracks = vec![Track::of_notes("You", &prime, 0), Track::of_notes("Antiphon", &answer, 0)];
         let markers: Vec<_> =
             answer.first().map(|note| (note.onset, "Antiphon answers".to_owned())).into_iter().collect();
-        write(&Score { tracks, markers: &markers, ..Score::default() })
+        write(Score { tracks, markers: &markers, ..Score::default() })
     }
 }

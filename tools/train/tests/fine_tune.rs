@@ -123,14 +123,14 @@ fn of_a_recorded_session_only_the_player_is_learnt() {
     let folder = tempfile::tempdir().expect("a folder");
     let (player, answer) = (tune(1, 30), tune(2, 50));
     let tracks = vec![Track::of_notes("You", &player, 0), Track::of_notes("Antiphon", &answer, 0)];
-    let session = write(&Score { tracks, ..Score::default() }).expect("a file");
+    let session = write(Score { tracks, ..Score::default() }).expect("a file");
     std::fs::write(folder.path().join("AI_generated.mid"), session).expect("written");
     // A song may well have one track of that name.
     let tracks = vec![Track::of_notes("Antiphon", &answer, 0)];
-    let song = write(&Score { tracks, ..Score::default() }).expect("a file");
+    let song = write(Score { tracks, ..Score::default() }).expect("a file");
     std::fs::write(folder.path().join("song.mid"), song).expect("written");
     let tracks = vec![Track::of_notes("You", &[], 0), Track::of_notes("Antiphon", &player, 0)];
-    let silent = write(&Score { tracks, ..Score::default() }).expect("a file");
+    let silent = write(Score { tracks, ..Score::default() }).expect("a file");
     std::fs::write(folder.path().join("silent.mid"), silent).expect("written");
 
     let dataset = Dataset::read(&[folder.path().to_owned()], 1).expect("enough notes");
