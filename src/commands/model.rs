@@ -10,7 +10,8 @@ use super::{Failure, print_line};
 use crate::config::Effective;
 use crate::continuation::Continuation;
 use crate::model::{
-    BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelError, ModelFile, ModelFileError, NoteModel as _, Origin,
+    BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelError, ModelFile, ModelFileError, NoteModel as _, Numbers,
+    Origin,
 };
 use crate::note_model::Description;
 use crate::sampler::{Sampler, Sampling};
@@ -79,6 +80,7 @@ struct Measured {
     path: String,
     engine: String,
     description: Description,
+    numbers: Numbers,
     loaded_ms: u128,
     /// Microseconds for a whole note: the median, and the 99th of a hundred.
     note_us: [u128; 2],
@@ -88,11 +90,11 @@ pub(super) fn run(flags: &ModelFlags) -> Result<(), Failure> {
     let started = Instant::now();
     let Loaded { model, engine, .. } = load(flags.model.as_deref(), &flags.engine)?;
     let loaded_ms = started.elapsed().as_millis();
-    let (path, description) = (model.origin().name.clone(), model.description().clone());
+    let (path, description, numbers) = (model.origin().name.clone(), model.description().clone(), model.numbers());
     let mut note = note_times(model)?;
     note.sort_unstable();
     let note_us = [note[note.len() / 2], note[note.len() * 99 / 100]];
-    let measured = Measured { path, engine, description, loaded_ms, note_us };
+    let measured = Measured { path, engine, description, numbers, loaded_ms, note_us };
     if flags.json {
         print_line(measured.to_json())
     } else {
@@ -103,11 +105,15 @@ pub(super) fn run(flags: &ModelFlags) -> Result<(), Failure> {
 
 impl Measured {
     fn print(&self) {
-        let Self { path, engine, description, loaded_ms, note_us: [median, slow] } = self;
+        let Self { path, engine, description, numbers, loaded_ms, note_us: [median, slow] } = self;
         print_line(format_args!("{path} on {engine}"));
         print_line(format_args!("styles: {}", description.styles.join(", ")));
         let sizes = description.sizes;
-        print_line(format_args!("LSTM: {} layers of {} units, heads of {}", sizes.layers, sizes.hidden, sizes.head));
+        let numbers = numbers.name();
+        print_line(format_args!(
+            "LSTM: {} layers of {} units, heads of {}, weights in {numbers}",
+            sizes.layers, sizes.hidden, sizes.head
+        ));
         let held_out = description.held_out;
         let bits = held_out.bits_per_note;
         print_line(format_args!(
@@ -126,12 +132,12 @@ impl Measured {
     }
 
     fn to_json(&self) -> Value {
-        let Self { path, engine, description, loaded_ms, note_us: [median, slow] } = self;
+        let Self { path, engine, description, numbers, loaded_ms, note_us: [median, slow] } = self;
         let (sizes, held_out) = (description.sizes, description.held_out);
         let bits = held_out.bits_per_note;
         json!({
             "model": path, "engine": engine, "styles": description.styles,
-            "layers": sizes.layers, "hidden": sizes.hidden, "head": sizes.head,
+            "layers": sizes.layers, "hidden": sizes.hidden, "head": sizes.head, "weights": numbers.name(),
             "held_out": {
                 "bits_per_note": bits.sum(), "shift": bits.shift, "key": bits.key, "duration": bits.duration,
                 "velocity": bits.velocity, "notes": held_out.notes, "pieces": held_out.pieces,

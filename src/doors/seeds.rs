@@ -90,9 +90,11 @@ pub(super) fn small_model() -> onnx::Model {
         if name == "head.sizes" {
             tensor.raw_data = Some([2i64; 4].iter().flat_map(|size| size.to_le_bytes()).collect());
         }
-        if tensor.data_type() != onnx::element::FLOAT {
-            continue;
-        }
+        let width = match tensor.data_type() {
+            onnx::element::FLOAT => 4,
+            onnx::element::FLOAT16 => 2,
+            _ => continue,
+        };
         let last = tensor.dims.len() - 1;
         for (place, size) in tensor.dims.iter_mut().enumerate() {
             // Embeddings are one wide, and there are five.
@@ -104,7 +106,7 @@ pub(super) fn small_model() -> onnx::Model {
             };
         }
         let numbers = usize::try_from(tensor.dims.iter().product::<i64>()).expect("small");
-        tensor.raw_data.as_mut().expect("raw").truncate(4 * numbers);
+        tensor.raw_data.as_mut().expect("raw").truncate(width * numbers);
     }
     for value in graph.input.iter_mut().chain(&mut graph.output) {
         value.doc_string = None;

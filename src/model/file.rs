@@ -86,12 +86,33 @@ pub enum ModelFileError {
     },
 }
 
+/// How a file keeps its weights; engines compute with 32 bits in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Floats of 32 bits, as the trainer has them.
+    Float,
+    /// Floats of 16 bits: half the size.
+    Half,
+}
+
+impl Numbers {
+    /// The name for people and for scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float => "f32",
+            Self::Half => "f16",
+        }
+    }
+}
+
 /// A model file that has passed all checks that need no engine.
 pub struct ModelFile {
     /// Where it came from.
     pub path: PathBuf,
     /// What it says of itself.
     pub description: Description,
+    /// How it keeps its weights.
+    pub numbers: Numbers,
     /// The whole file.
     pub bytes: Vec<u8>,
 }
@@ -178,7 +199,7 @@ impl ModelFile {
         }
         let description: Description = serde_json::from_value(value).map_err(|error| not_ours(error.to_string()))?;
         description.check().map_err(mismatch)?;
-        graph::check(&model, &description).map_err(not_ours)?;
-        Ok(Self { path: path.to_owned(), description, bytes })
+        let numbers = graph::check(&model, &description).map_err(not_ours)?;
+        Ok(Self { path: path.to_owned(), description, numbers, bytes })
     }
 }

@@ -5,7 +5,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use super::engine::Engine;
-use super::file::{ModelFile, names};
+use super::file::{ModelFile, Numbers, names};
 use super::{Logits, ModelError, ModelState, NoteModel, Origin};
 use crate::note_model::{ANY_STYLE, Attribute, Description, NoteClasses};
 
@@ -22,6 +22,7 @@ pub struct LstmModel {
     /// The heads alone.
     heads: Session,
     description: Description,
+    numbers: Numbers,
     origin: Origin,
 }
 
@@ -54,12 +55,18 @@ impl LstmModel {
             why: error.to_string(),
         };
         let (whole, heads) = (build(true).map_err(refused)?, build(false).map_err(refused)?);
-        Ok(Self { whole, heads, description: file.description.clone(), origin: file.origin() })
+        let (description, numbers) = (file.description.clone(), file.numbers);
+        Ok(Self { whole, heads, description, numbers, origin: file.origin() })
     }
 
     /// What the model says of itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// How its file keeps its weights.
+    pub fn numbers(&self) -> Numbers {
+        self.numbers
     }
 
     /// The number of a style by its name; `any` when none is named.

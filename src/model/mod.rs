@@ -17,7 +17,7 @@ mod type_info;
 #[cfg(feature = "engine")]
 pub use engine::{Engine, EngineChoice};
 pub use error::ModelError;
-pub use file::{ModelFile, ModelFileError};
+pub use file::{ModelFile, ModelFileError, Numbers};
 #[cfg(feature = "engine")]
 pub use lstm::LstmModel;
 

@@ -10,7 +10,7 @@ mod weights;
 
 use shapes::Walk;
 
-use super::file::names;
+use super::file::{Numbers, names};
 use super::onnx_proto as onnx;
 use crate::note_model::{Attribute, Description};
 use crate::quote::quoted;
@@ -18,11 +18,11 @@ use crate::quote::quoted;
 /// Operator sets that both engines know and that mean the same by our operators.
 const OPSETS: std::ops::RangeInclusive<i64> = 14..=24;
 
-/// Says what is wrong with the graph of a model with this description.
+/// Checks the graph of a model with this description, and says how it keeps its weights.
 ///
 /// # Errors
-/// One sentence's half, without the file's name.
-pub(super) fn check(model: &onnx::Model, description: &Description) -> Result<(), String> {
+/// What is wrong: one sentence's half, without the file's name.
+pub(super) fn check(model: &onnx::Model, description: &Description) -> Result<Numbers, String> {
     let graph = model.graph.as_ref().ok_or("it has no graph")?;
     check_opset(model)?;
     let inputs = [names::STYLE, names::ADVANCE, names::H[0], names::C[0], names::CONTEXT[0]];
@@ -72,7 +72,8 @@ pub(super) fn check(model: &onnx::Model, description: &Description) -> Result<()
             return Err(format!("its output `{name}` is {found:?} for one note, not {shape:?}"));
         }
     }
-    Ok(())
+    let is_half = graph.initializer.iter().any(|tensor| tensor.data_type() == onnx::element::FLOAT16);
+    Ok(if is_half { Numbers::Half } else { Numbers::Float })
 }
 
 /// The one operator set that a graph of ours names.

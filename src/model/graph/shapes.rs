@@ -21,6 +21,8 @@ struct Known {
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
     Floats,
+    /// Floats of 16 bits: nothing but a cast takes them.
+    Halves,
     /// A truth value.
     Flag,
     /// Integers of which none is larger than this.
@@ -64,8 +66,12 @@ impl<'a> Walk<'a> {
     /// Goes through the weights and operators of a graph.
     pub fn through(&mut self, graph: &'a onnx::Graph) -> Result<(), Wrong> {
         for tensor in &graph.initializer {
-            let Weights { shape, is_float, integers } = Weights::check(tensor)?;
-            let kind = if is_float { Kind::Floats } else { Kind::Integers(integers) };
+            let Weights { shape, element, integers } = Weights::check(tensor)?;
+            let kind = match element {
+                onnx::element::FLOAT => Kind::Floats,
+                onnx::element::FLOAT16 => Kind::Halves,
+                _ => Kind::Integers(integers),
+            };
             self.learn(tensor.name(), Known { shape, kind })?;
         }
         graph.node.iter().try_for_each(|node| self.node(node))
@@ -162,6 +168,10 @@ impl<'a> Walk<'a> {
             "Tanh" | "Sigmoid" | "Relu" => floats(0).map(|shape| one(shape.to_vec())),
             "Add" | "Mul" | "Sub" => floats(0).zip(floats(1)).and_then(|(a, b)| broadcast(a, b)).map(one),
             "MatMul" => floats(0).zip(floats(1)).and_then(|(a, b)| product(a, b)).map(one),
+            "Cast" => {
+                let to_floats = integer(node, "to") == Some(i64::from(onnx::element::FLOAT));
+                known(0).filter(|known| to_floats && known.kind == Kind::Halves).map(|known| one(known.shape.clone()))
+            }
             "Concat" => {
                 let shapes: Option<Vec<&[usize]>> = (0..inputs.len()).map(floats).collect();
                 shapes.and_then(|shapes| joined(&shapes, axis(shapes.first()?.len())?)).map(one)

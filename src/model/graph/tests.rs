@@ -24,7 +24,8 @@ fn said_of_model(spoil: impl FnOnce(&mut onnx::Model)) -> String {
 }
 
 fn branch<'a>(graph: &'a mut onnx::Graph, name: &str) -> &'a mut onnx::Graph {
-    let attributes = &mut graph.node[0].attribute;
+    let node = graph.node.iter_mut().find(|node| node.op_type() == "If").expect("there");
+    let attributes = &mut node.attribute;
     let branch = attributes.iter_mut().find(|attribute| attribute.name() == name).expect("there");
     branch.g.as_mut().expect("a graph")
 }
@@ -59,7 +60,7 @@ fn operator(name: &str, inputs: &[&str], outputs: &[&str]) -> onnx::Node {
 #[test]
 fn the_bundled_model_passes() {
     let file = ModelFile::from_bytes(Path::new("bundled"), BUNDLED_MODEL.to_vec()).expect("ours");
-    assert_eq!(check(&bundled(), &file.description), Ok(()));
+    assert_eq!(check(&bundled(), &file.description), Ok(file.numbers));
 }
 
 #[test]
@@ -111,6 +112,53 @@ fn operators_that_run_on_or_lead_out_are_refused() {
     assert!(said(|graph| graph.node.push(operator("Tanh", &["h"], &["context_out"]))).contains("twice"));
 }
 
+/// A weight of 16 bits, as it should be, and the cast that widens it.
+fn half(graph: &mut onnx::Graph) {
+    let raw_data = Some([0x00, 0x3C].repeat(6));
+    let data_type = Some(onnx::element::FLOAT16);
+    graph.initializer.push(onnx::Tensor { raw_data, data_type, ..tensor(&[2, 3], 0) });
+    let to = onnx::Attribute {
+        name: Some("to".into()),
+        i: Some(i64::from(onnx::element::FLOAT)),
+        ..onnx::Attribute::default()
+    };
+    graph.node.push(onnx::Node { attribute: vec![to], ..operator("Cast", &["more"], &["wide"]) });
+}
+
+#[test]
+fn weights_of_16_bits_are_known_and_said() {
+    let mut model = bundled();
+    half(model.graph.as_mut().expect("a graph"));
+    let file = ModelFile::from_bytes(Path::new("a.onnx"), model.encode_to_vec()).expect("nothing is wrong with it");
+    assert_eq!(file.numbers, Numbers::Half);
+}
+
+#[test]
+fn weights_of_16_bits_that_make_no_sense_are_refused() {
+    let spoilt = |spoil: &dyn Fn(&mut onnx::Tensor, &mut onnx::Node)| {
+        said(|graph| {
+            half(graph);
+            spoil(graph.initializer.last_mut().expect("there"), graph.node.last_mut().expect("there"));
+        })
+    };
+    let no_fit = "\"Cast\" gets does not fit";
+    assert!(spoilt(&|_, cast| cast.attribute.clear()).contains(no_fit));
+    assert!(spoilt(&|_, cast| cast.attribute[0].i = Some(10)).contains(no_fit));
+    assert!(spoilt(&|_, cast| cast.input[0] = "h".into()).contains(no_fit));
+    assert!(spoilt(&|_, cast| cast.op_type = Some("Tanh".into())).contains("\"Tanh\" gets does not fit"));
+    assert!(spoilt(&|tensor, _| tensor.dims[0] = 3).contains("not as many"));
+    let listed = spoilt(&|tensor, _| {
+        tensor.raw_data = None;
+        tensor.int32_data = vec![1; 6];
+    });
+    assert!(listed.contains("not as many"), "{listed}");
+    for none in [0x7C00u16, 0xFC00, 0x7E00, 0xFFFF] {
+        let said =
+            spoilt(&|tensor, _| tensor.raw_data.as_mut().expect("raw")[4..6].copy_from_slice(&none.to_le_bytes()));
+        assert!(said.contains("are no numbers"), "{none:x}: {said}");
+    }
+}
+
 #[test]
 fn branches_in_branches_without_end_are_refused() {
     let deep = |graph: &mut onnx::Graph| {
@@ -153,10 +201,10 @@ fn what_does_not_fit_the_metadata_is_refused() {
     // The tables of the embeddings have a row for each class, or an index would lead out of them.
     let narrow = |graph: &mut onnx::Graph| {
         let table = graph.initializer.iter_mut().find(|tensor| tensor.name() == "embedding.key").expect("there");
-        let width = usize::try_from(table.dims[1]).expect("small");
+        let rows = usize::try_from(table.dims[0]).expect("small");
         table.dims[0] -= 1;
         let raw = table.raw_data.as_mut().expect("raw");
-        raw.truncate(raw.len() - 4 * width);
+        raw.truncate(raw.len() / rows * (rows - 1));
     };
     assert!(said(narrow).contains("\"Gather\" gets does not fit"));
 }

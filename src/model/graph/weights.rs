@@ -9,8 +9,8 @@ const MOST: usize = 1 << 28;
 pub(super) struct Weights {
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Whether it holds floats; else integers, or truth values.
-    pub is_float: bool,
+    /// What it holds: one of [`onnx::element`].
+    pub element: i32,
     /// Its integers, where they are few enough to be shapes or indices.
     pub integers: Vec<i64>,
 }
@@ -35,10 +35,13 @@ impl Weights {
             shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size)).filter(|count| *count <= MOST);
         let count = count.ok_or_else(|| format!("its weights {name} are too many: {shape:?}"))?;
         let raw = tensor.raw_data.as_deref().unwrap_or_default();
-        let (is_float, width, listed) = match tensor.data_type() {
-            onnx::element::FLOAT => (true, 4, tensor.float_data.len()),
-            onnx::element::INT64 => (false, 8, tensor.int64_data.len()),
-            onnx::element::BOOL => (false, 1, tensor.int32_data.len()),
+        let element = tensor.data_type();
+        let (width, listed) = match element {
+            onnx::element::FLOAT => (4, tensor.float_data.len()),
+            // Their list is one of integers: nobody needs it.
+            onnx::element::FLOAT16 => (2, 0),
+            onnx::element::INT64 => (8, tensor.int64_data.len()),
+            onnx::element::BOOL => (1, tensor.int32_data.len()),
             other => return Err(format!("its weights {name} are of element type {other}, which no model of ours has")),
         };
         let lists = [tensor.float_data.len(), tensor.int64_data.len(), tensor.int32_data.len()];
@@ -47,13 +50,22 @@ impl Weights {
         if !whole || in_lists != listed {
             return Err(format!("its weights {name} are not as many as their shape {shape:?} says"));
         }
-        let floats = raw.chunks_exact(4).filter_map(|bytes| Some(f32::from_le_bytes(bytes.try_into().ok()?)));
-        if is_float && !floats.chain(tensor.float_data.iter().copied()).all(f32::is_finite) {
+        let mut floats = raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        // With all bits of its exponent set a float of 16 bits is infinite or none.
+        let mut halves = raw.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes) & 0x7C00);
+        let all_numbers = match element {
+            onnx::element::FLOAT => {
+                floats.all(f32::is_finite) && tensor.float_data.iter().all(|float| float.is_finite())
+            }
+            onnx::element::FLOAT16 => halves.all(|exponent| exponent != 0x7C00),
+            _ => true,
+        };
+        if !all_numbers {
             return Err(format!("some of its weights {name} are no numbers"));
         }
         let integers = raw.chunks_exact(8).filter_map(|bytes| Some(i64::from_le_bytes(bytes.try_into().ok()?)));
         let integers = integers.chain(tensor.int64_data.iter().copied());
-        let few = tensor.data_type() == onnx::element::INT64 && count <= MOST_INTEGERS;
-        Ok(Self { shape, is_float, integers: if few { integers.collect() } else { Vec::new() } })
+        let few = element == onnx::element::INT64 && count <= MOST_INTEGERS;
+        Ok(Self { shape, element, integers: if few { integers.collect() } else { Vec::new() } })
     }
 }

@@ -6,12 +6,15 @@
 
 #![expect(clippy::cast_possible_wrap, reason = "tensor sizes fit an i64")]
 
+pub mod half;
+
+use antiphon::model::Numbers;
 use antiphon::model::file::{DESCRIPTION_KEY, names};
 use antiphon::model::onnx_proto::{self as onnx, AttributeType, element};
 use antiphon::note_model::{Attribute, Description};
 use prost::Message;
 
-use crate::network::{EMBEDDING_NAMES, Layout, Slot};
+use crate::network::{EMBEDDING_NAMES, Layout};
 
 /// Operator set: LSTM of opset 14, tensors as axes of Squeeze and Unsqueeze; both engines know it.
 const OPSET: i64 = 17;
@@ -26,15 +29,19 @@ class count of each attribute, which stands for `no note yet`. The metadata entr
 styles, sizes, training settings and the held-out result as JSON. Time and batch are free: 1 x 1 steps live, N x 1 \
 scores a piece.";
 
-/// The file's bytes.
-pub fn to_onnx(layout: &Layout, values: &[f32], description: &Description) -> Vec<u8> {
+/// The file's bytes, with the weights kept as `numbers`.
+pub fn to_onnx(layout: &Layout, values: &[f32], description: &Description, numbers: Numbers) -> Vec<u8> {
+    let mut graph = graph(layout, values);
+    if numbers == Numbers::Half {
+        half::halve(&mut graph);
+    }
     let json = serde_json::to_string(description).expect("a description is plain data");
     let model = onnx::Model {
         ir_version: Some(IR_VERSION),
         producer_name: Some("antiphon-train".into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
         doc_string: Some(GRAPH_DOC.into()),
-        graph: Some(graph(layout, values)),
+        graph: Some(graph),
         opset_import: vec![onnx::OperatorSet { domain: Some(String::new()), version: Some(OPSET) }],
         metadata_props: vec![onnx::StringStringEntry { key: Some(DESCRIPTION_KEY.into()), value: Some(json) }],
     };
@@ -296,9 +303,4 @@ fn value(name: &str, elem_type: i32, shape: Option<Shape>, doc: &str) -> onnx::V
         r#type: Some(onnx::Type { tensor_type: Some(tensor_type) }),
         doc_string: Some(doc.into()),
     }
-}
-
-/// Size of the file in bytes without its texts: four bytes a parameter.
-pub fn weight_bytes(layout: &Layout) -> usize {
-    layout.named().iter().map(|(_, slot): &(String, Slot)| 4 * slot.len()).sum()
 }

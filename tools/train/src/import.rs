@@ -6,6 +6,7 @@ use std::path::Path;
 use antiphon::model::ModelFile;
 use antiphon::model::onnx_proto::{self as onnx, element};
 use antiphon::note_model::Description;
+use half::f16;
 use prost::Message;
 
 use crate::error::TrainError;
@@ -27,10 +28,7 @@ pub fn weights_from_onnx(path: &Path) -> Result<(Layout, Vec<f32>, Description),
     let mut values = vec![0.0; layout.total];
     for (name, slot) in layout.named() {
         let tensor = parts.get(name.as_str()).ok_or_else(|| wrong(format!("it has no `{name}`")))?;
-        if tensor.data_type != Some(element::FLOAT) {
-            return Err(wrong(format!("its `{name}` is not of 32-bit floats")));
-        }
-        let data = tensor.raw_data.as_deref().unwrap_or_default().as_chunks::<4>().0;
+        let data = floats(tensor).ok_or_else(|| wrong(format!("its `{name}` is not of floats of 32 or 16 bits")))?;
         // ONNX adds two bias vectors to an LSTM's gates: ours is the sum, of which the second is written as zero.
         let copies = if name.starts_with("lstm.") && name.ends_with(".b") { 2 } else { 1 };
         if data.len() != copies * slot.len() {
@@ -38,10 +36,21 @@ pub fn weights_from_onnx(path: &Path) -> Result<(Layout, Vec<f32>, Description),
             return Err(wrong(format!("its `{name}` has {found} numbers, {expected} were expected")));
         }
         for copy in data.chunks_exact(slot.len()) {
-            for (value, bytes) in slot.of_mut(&mut values).iter_mut().zip(copy) {
-                *value += f32::from_le_bytes(*bytes);
+            for (value, float) in slot.of_mut(&mut values).iter_mut().zip(copy) {
+                *value += float;
             }
         }
     }
     Ok((layout, values, description))
+}
+
+fn floats(tensor: &onnx::Tensor) -> Option<Vec<f32>> {
+    let data = tensor.raw_data.as_deref().unwrap_or_default();
+    match tensor.data_type? {
+        element::FLOAT => Some(data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
+        element::FLOAT16 => {
+            Some(data.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect())
+        }
+        _ => None,
+    }
 }

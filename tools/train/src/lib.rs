@@ -14,7 +14,7 @@
 //! - [`evaluate`], [`held_out`], [`export`], [`publish`], [`import`]: bits per note, the ONNX file, its check, and back
 //! - [`train`], [`progress`]: a whole run, and what people see of it
 //! - [`curve`], [`samples`], [`report`], [`picture`]: what is left to look at: loss curve, continuations, an HTML page
-//! - [`commands`], [`tensors`]: to and from the PyTorch trainer
+//! - [`commands`], [`tensors`]: to and from the PyTorch trainer, a model in half the bytes
 
 pub mod activation;
 pub mod adam;

@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use antiphon::model::{Engine, EngineChoice, LstmModel, ModelFile, NoteModel};
+use antiphon::model::{Engine, EngineChoice, LstmModel, ModelFile, NoteModel, Numbers};
 use antiphon::note_model::{Attribute, Description, NoteClasses};
 
 use crate::checkpoint::write_whole;
 use crate::error::TrainError;
 use crate::evaluate;
-use crate::export::to_onnx;
+use crate::export::{half, to_onnx};
 use crate::weights::Weights;
 
 /// Largest difference of a logit between the trainer and the exported file.
@@ -30,7 +30,8 @@ pub struct Checked {
     pub bytes: usize,
 }
 
-/// Writes the model to `path`, after checking it on a piece.
+/// Writes the model to `path`, its weights kept as `numbers`, after checking it on a piece: that it computes what the
+/// trainer computes with the weights that are in it.
 ///
 /// # Errors
 /// When the file cannot be written, or does not compute what the trainer computes; `path` is then as it was.
@@ -38,13 +39,20 @@ pub fn publish(
     path: &Path,
     weights: &Weights,
     description: &Description,
+    numbers: Numbers,
     notes: &[NoteClasses],
     style: u8,
 ) -> Result<Checked, TrainError> {
-    let bytes = to_onnx(&weights.layout, &weights.values, description);
+    let bytes = to_onnx(&weights.layout, &weights.values, description, numbers);
     let temporary = path.with_added_extension("new");
     write_whole(&temporary, &bytes)?;
-    let result = check(&temporary, weights, notes, style);
+    let result = match numbers {
+        Numbers::Float => check(&temporary, weights, notes, style),
+        Numbers::Half => {
+            let values = weights.values.iter().copied().map(half::rounded).collect();
+            check(&temporary, &Weights::new(weights.layout.clone(), values), notes, style)
+        }
+    };
     match result {
         Ok(checked) => {
             std::fs::rename(&temporary, path).map_err(|cause| TrainError::File {

@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use antiphon::model::{ModelFile, Numbers};
 use antiphon_train::dataset::Dataset;
 use common::write_tune;
 use safetensors::SafeTensors;
@@ -42,6 +43,32 @@ fn weights_go_out_and_come_back_as_the_same_model() {
     assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
     assert!(text(&refused).contains("cannot take the weights of cut.safetensors"), "{}", text(&refused));
     assert_eq!(read("models/antiphon.onnx"), read("again.onnx"));
+}
+
+#[test]
+fn a_model_is_halved_and_trained_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for number in 0..5 {
+        write_tune(&folder.path().join(format!("mid_songs/folk/{number}.mid")), number, 40);
+    }
+    let small = ["--batch", "16", "--sequence", "16", "--epochs", "1", "--no-report"];
+    let trained = run(folder.path(), &[&small[..], &["--hidden", "32", "--head", "8"]].concat());
+    assert!(trained.status.success(), "{}", text(&trained));
+    let halved = run(folder.path(), &["export", "models/antiphon.onnx", "--half", "--model", "half.onnx"]);
+    assert!(halved.status.success(), "{}", text(&halved));
+    let file = |name: &str| ModelFile::read(&folder.path().join(name)).expect("a model");
+    let (whole, half) = (file("models/antiphon.onnx"), file("half.onnx"));
+    assert_eq!((whole.numbers, half.numbers), (Numbers::Float, Numbers::Half));
+    assert_eq!(whole.description, half.description);
+
+    // Halved again, in its own place, it stays as it is; training goes on from it, in 32 bits.
+    let again = run(folder.path(), &["export", "half.onnx", "--half", "--model", "half.onnx"]);
+    assert!(again.status.success(), "{}", text(&again));
+    assert!(file("half.onnx").bytes == half.bytes);
+    let tuned = run(folder.path(), &[&small[..], &["--from", "half.onnx", "--model", "tuned.onnx"]].concat());
+    assert!(tuned.status.success(), "{}", text(&tuned));
+    assert!(text(&tuned).contains("starting from half.onnx"), "{}", text(&tuned));
+    assert_eq!(file("tuned.onnx").numbers, Numbers::Float);
 }
 
 #[test]

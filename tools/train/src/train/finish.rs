@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use antiphon::model::Numbers;
 use antiphon::note_model::{Boundaries, Description, FORMAT_VERSION, HeldOut};
 use serde_json::json;
 
@@ -57,7 +58,7 @@ impl Run<'_> {
         let description = self.description(held_out);
         let piece = self.piece_to_check();
         let notes = &piece.classes[..piece.classes.len().min(CHECK_NOTES)];
-        let checked = publish(&self.config.model, &weights, &description, notes, piece.style)?;
+        let checked = publish(&self.config.model, &weights, &description, Numbers::Float, notes, piece.style)?;
         println!(
             "wrote {} ({:.1} MB): {} held out; checked on {} notes with the {} engine, logits differ by {:.1e} whole and {:.1e} stepwise at most",
             self.config.model.display(),
