@@ -44,18 +44,19 @@ pub const LEANED: [Attribute; 3] = [Attribute::Shift, Attribute::Key, Attribute:
 
 /// The rows of a piece for each of [`LEANED`]; `logits` are those of model and memory.
 pub fn rows(piece: &[Note], classes: &[NoteClasses], logits: &Logits) -> [Vec<Row>; 3] {
+    LEANED.map(|attribute| rows_of(attribute, piece, classes, &logits.tables[attribute.index()]))
+}
+
+/// The rows of a piece for one attribute; `logits` are (notes, classes), whoever they are from.
+pub fn rows_of(attribute: Attribute, piece: &[Note], classes: &[NoteClasses], logits: &[f32]) -> Vec<Row> {
     let mut coincidence = Coincidence::default();
-    LEANED.map(|attribute| {
-        let width = attribute.classes();
-        let row = |(index, classes): (usize, &NoteClasses)| {
-            let logits = &logits.tables[attribute.index()][index * width..][..width];
-            let onset = onset_for(attribute, piece, index);
-            let chord = coincidence.look(attribute, earlier(piece, index), onset, logits)?;
-            let signs = coincidence.signs.clone();
-            Some(Row { logits: logits.to_vec(), signs, chord, class: classes.of(attribute) })
-        };
-        classes.iter().enumerate().filter_map(row).collect()
-    })
+    let row = |(index, (classes, logits)): (usize, (&NoteClasses, &[f32]))| {
+        let onset = onset_for(attribute, piece, index);
+        let chord = coincidence.look(attribute, earlier(piece, index), onset, logits)?;
+        let signs = coincidence.signs.clone();
+        Some(Row { logits: logits.to_vec(), signs, chord, class: classes.of(attribute) })
+    };
+    classes.iter().zip(logits.chunks_exact(attribute.classes())).enumerate().filter_map(row).collect()
 }
 
 /// Mean bits of the rows, leaned and as they are; without those of the time grid.

@@ -99,10 +99,16 @@ impl Mixture {
 
     /// The mixed probability of the class that the opinions are about.
     pub fn probability(&mut self, opinions: &[Opinion]) -> f32 {
+        let weights = self.weigh(opinions);
+        weights.iter().zip(opinions).map(|(weight, opinion)| weight * opinion.probability).sum()
+    }
+
+    /// The weights of the opinions, which sum to one; they are the same whatever the class.
+    pub fn weigh(&mut self, opinions: &[Opinion]) -> &[f32] {
         self.weights.clear();
         self.situations.clear();
         self.situations.extend(opinions[1..].chunks(self.contexts).map(situation));
-        let (mut sum, mut mixed) = (0.0, 0.0);
+        let mut sum = 0.0;
         for (index, opinion) in opinions.iter().enumerate() {
             let weight = if opinion.bucket == UNSEEN {
                 0.0
@@ -112,13 +118,12 @@ impl Mixture {
                 (a + offsets.sum::<f32>()).exp()
             };
             sum += weight;
-            mixed += weight * opinion.probability;
             self.weights.push(weight);
         }
         for weight in &mut self.weights {
             *weight /= sum;
         }
-        mixed / sum
+        &self.weights
     }
 
     /// Bits of the class that came.

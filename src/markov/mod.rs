@@ -16,6 +16,7 @@
 mod history;
 mod mixture;
 mod table;
+mod training;
 mod unigram;
 
 use std::num::NonZero;
@@ -23,6 +24,7 @@ use std::num::NonZero;
 pub use history::History;
 pub use mixture::{Mixture, Opinion};
 pub use table::{Context, CountTable, Seen};
+pub use training::Training;
 pub use unigram::Unigram;
 
 use crate::note_model::{Attribute, NoteClasses};
@@ -132,6 +134,50 @@ impl Chain {
         })
     }
 
+    /// The logarithms of the probabilities of all classes of each piece, (notes, classes), as [`Chain::bits`] has them of
+    /// the classes that came: with what the piece itself has taught so far.
+    pub fn log_probabilities(&self, pieces: &[&[NoteClasses]], threads: NonZero<usize>) -> Vec<Vec<f32>> {
+        in_parallel(pieces, threads, |piece| {
+            let (mut mixture, mut memory) = (self.mixture.clone(), self.memory());
+            let classes = self.attribute.classes();
+            let (mut all, mut opinions) = (Vec::with_capacity(piece.len() * classes), Vec::new());
+            for (at, &note) in piece.iter().enumerate() {
+                let contexts = contexts_of(self.attribute, &History::of(&piece[..at]), note);
+                self.opinions(&memory, &contexts, note.of(self.attribute), &mut opinions);
+                self.mix(&memory, &contexts, mixture.weigh(&opinions), &mut all);
+                mixture.bits_then_learn(&opinions);
+                remember(self.attribute, &mut memory, &contexts, note);
+            }
+            all.iter_mut().for_each(|probability| *probability = probability.ln());
+            all
+        })
+    }
+
+    /// Appends the probabilities of all classes under these weights. Only counts differ from class to class: how much an
+    /// opinion weighs hangs on its context alone.
+    #[expect(clippy::cast_precision_loss, reason = "counts are below 2^24")]
+    fn mix(&self, memory: &PieceMemory, contexts: &[Context], weights: &[f32], out: &mut Vec<f32>) {
+        let begin = out.len();
+        out.resize(begin + self.attribute.classes(), weights[0] * self.uniform());
+        let tables = [&self.trained, &memory.tables].into_iter().flat_map(|tables| tables.iter().zip(contexts));
+        for ((table, context), weight) in tables.zip(&weights[1..]).filter(|&(_, &weight)| weight > 0.0) {
+            let mut met = 0;
+            for (class, probability) in (0..=u8::MAX).zip(&mut out[begin..]) {
+                let seen = table.look_up(context.hash, context.symbol(self.attribute, class));
+                *probability += weight * seen.count as f32 / seen.total as f32;
+                met += seen.count;
+                if met >= seen.total {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "at most 256 classes")]
+    fn uniform(&self) -> f32 {
+        1.0 / self.attribute.classes() as f32
+    }
+
     /// A memory of no notes.
     pub fn memory(&self) -> PieceMemory {
         PieceMemory { tables: vec![CountTable::default(); self.trained.len()] }
@@ -166,8 +212,7 @@ impl Chain {
     /// The uniform opinion, those of the training pieces, those of the piece.
     fn opinions(&self, memory: &PieceMemory, contexts: &[Context], class: u8, out: &mut Vec<Opinion>) {
         out.clear();
-        #[expect(clippy::cast_precision_loss, reason = "at most 256 classes")]
-        out.push(Opinion::certain(1.0 / self.attribute.classes() as f32));
+        out.push(Opinion::certain(self.uniform()));
         for tables in [&self.trained, &memory.tables] {
             out.extend(tables.iter().zip(contexts).map(|(table, context)| {
                 let symbol = context.symbol(self.attribute, class);

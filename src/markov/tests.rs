@@ -36,6 +36,22 @@ fn the_probabilities_of_all_classes_sum_to_one_in_every_context() {
 }
 
 #[test]
+fn the_probabilities_of_all_classes_are_those_that_the_bits_are_counted_of() {
+    let piece = [ostinato(30), noise(30, 2)].concat();
+    for attribute in Attribute::ALL {
+        let chain = Chain::train(attribute, &[&noise(400, 1), &ostinato(100)], &[&ostinato(40)], TWO);
+        let rows = &chain.log_probabilities(&[&piece], TWO)[0];
+        let rows = || rows.chunks_exact(attribute.classes());
+        let sums: Vec<f32> = rows().map(|row| row.iter().map(|logit| logit.exp()).sum()).collect();
+        assert!(sums.len() == 60 && sums.iter().all(|sum| (sum - 1.0).abs() < 1e-4), "{} {sums:?}", attribute.name());
+        let came = rows().zip(&piece).map(|(row, note)| f64::from(row[usize::from(note.of(attribute))]));
+        let bits = -came.sum::<f64>() / std::f64::consts::LN_2;
+        let counted = chain.bits(&[&piece], TWO)[0].with_piece;
+        assert!((bits - counted).abs() < 1e-3, "{}: {bits} and {counted}", attribute.name());
+    }
+}
+
+#[test]
 fn what_always_goes_on_in_the_same_way_costs_next_to_nothing() {
     let (training, tuning, piece) = (ostinato(400), ostinato(2000), ostinato(100));
     for attribute in Attribute::ALL {

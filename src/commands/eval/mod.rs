@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use baselines::Training;
 use continuations::Drawing;
 use files::StyleFiles;
 use pieces::Piece;
@@ -22,7 +21,7 @@ use report::Cost;
 use super::flags::EvalFlags;
 use super::{Exit, Failure, print_line};
 use crate::evaluation::{Passages, Tally, class_bits, coinciding, figures, remembering};
-use crate::markov::{fingerprint, in_parallel};
+use crate::markov::{Training, fingerprint, in_parallel};
 use crate::memory::Memory;
 use crate::model::{Engine, LstmModel, ModelError, ModelFile};
 use crate::sampler::Sampling;
