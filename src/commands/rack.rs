@@ -48,14 +48,16 @@ impl Rack {
             let Some(map) = self.all.of_port(port).filter(|map| !self.has(&map.name)).cloned() else { continue };
             let name = Arc::clone(&map.name);
             known.push(if self.auto {
-                let sentence =
-                    format!("{port}: a {}; what its knobs mean shows `antiphon controllers {name}`", map.device);
+                let sentence = format!(
+                    "{port} is a {}: its knobs are taken; `antiphon controllers {name}` lists what they do",
+                    map.device
+                );
                 let put_on = Some(map.assignments());
                 self.on.push(map);
                 Known { sentence, put_on }
             } else {
                 let sentence = format!(
-                    "{port}: a {}; --controller {name} gives its knobs a meaning (`antiphon controllers {name}` shows which)",
+                    "{port} is a {}: with --controller {name} its knobs set what `antiphon controllers {name}` lists",
                     map.device
                 );
                 Known { sentence, put_on: None }

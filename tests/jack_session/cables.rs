@@ -131,7 +131,7 @@ fn a_known_device_is_told_of_and_its_knobs_can_be_put_on() {
         let plain = ["--backend", "jack", "--connect-from", "hands", "--json"];
         let mut pianist = Pianist::sit_down_unplugged();
         let mut daemon = Daemon::start_in(folder.path(), &plain, &environment);
-        let told = "hands:out: a pair of gloves; --controller gloves gives its knobs a meaning";
+        let told = "hands:out is a pair of gloves: with --controller gloves its knobs set what";
         wait_until_said(&mut daemon, told, 1);
         let (status, said) = daemon.stop("TERM", PATIENCE);
         assert!(status.success(), "{said}");
@@ -139,7 +139,7 @@ fn a_known_device_is_told_of_and_its_knobs_can_be_put_on() {
 
         let mut daemon =
             Daemon::start_in(folder.path(), &[&plain[..], &["--controller", "auto"]].concat(), &environment);
-        wait_until_said(&mut daemon, "hands:out: a pair of gloves; what its knobs mean", 1);
+        wait_until_said(&mut daemon, "hands:out is a pair of gloves: its knobs are taken", 1);
         wait_until_said(&mut daemon, r#""kind":"replaced""#, 1);
         let [_, end] = pianist.play(vec![(0, [0xb0, 20, 0])]);
         pianist.listen_to(end);
