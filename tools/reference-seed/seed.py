@@ -134,7 +134,7 @@ def score_note_model(data: Dataset, weights: str) -> tuple[float, float]:
     take(model, tensors)
     model.eval()
     key, onset, notes = 0.0, 0.0, 0
-    for batch, begins in held_out_batches(data, list(data.held_out), 128, 64, sys.maxsize):
+    for batch, _, begins in held_out_batches(data, list(data.held_out), 128, 64, sys.maxsize):
         if begins:
             state = model.start(batch.style.shape[1], torch.device("cpu"))
         logits, state = model(batch, state)

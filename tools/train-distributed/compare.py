@@ -24,7 +24,7 @@ from model import NoteModel, Sizes, losses, to_file
 from outcome import describe, save_weights
 from settings import parse
 from train import Config, evaluate, first_pieces, rate_at, set_precision, start_processes
-from variants import AttributeModel, NormModel
+from variants import AttributeModel, NormModel, SkipModel
 
 
 class CompareConfig(Config):
@@ -47,9 +47,9 @@ VARIANTS: dict[str, dict] = {
     "3x512": {"layers": 3, "hidden": 512},
     "attribute": {"kind": AttributeModel},
     "norm": {"kind": NormModel},
-    "skip": {"skip": True},
+    "skip": {"kind": SkipModel},
     "norm-3x512": {"kind": NormModel, "layers": 3, "hidden": 512},
-    "skip-3x512": {"skip": True, "layers": 3, "hidden": 512},
+    "skip-3x512": {"kind": SkipModel, "layers": 3, "hidden": 512},
     "no-style": {"tell_style": False},
     "no-variation": {"vary": False},
     "no-average": {"average": 0.0},
@@ -85,7 +85,7 @@ class Run(threading.Thread):
 
     def train(self, device: torch.device) -> None:
         config, data = self.config, self.data
-        sizes = Sizes(config.layers, config.hidden, config.head, len(data.styles), data.classes, config.skip)
+        sizes = Sizes(config.layers, config.hidden, config.head, len(data.styles), data.classes)
         with FIRST_WEIGHTS:
             torch.manual_seed(config.seed)
             model, shown = (self.kind(sizes, config.dropout) for _ in range(2))

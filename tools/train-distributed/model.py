@@ -36,7 +36,6 @@ class Sizes:
     head: int
     styles: int
     classes: tuple[int, ...]  # of shift, key, duration, velocity
-    skip: bool = False  # a connection past each LSTM layer but the first
 
 
 @dataclass
@@ -135,8 +134,6 @@ class NoteModel(nn.Module):
 
     def after_layer(self, n: int, before: Tensor, out: Tensor) -> Tensor:
         """What goes on from layer n, which made `out` of `before`."""
-        if n and self.sizes.skip:
-            out = out + before
         return F.dropout(out, self.dropout, self.training)
 
     def named_for_file(self) -> dict[str, Tensor]:

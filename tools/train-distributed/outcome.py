@@ -42,7 +42,7 @@ def describe(
         "format_version": MODEL_VERSION,
         "note_model": data.note_model,
         "styles": data.styles,
-        "sizes": {"layers": config.layers, "hidden": config.hidden, "head": config.head, "skip": config.skip},
+        "sizes": {"layers": config.layers, "hidden": config.hidden, "head": config.head},
         "training": about_training,
         "data_sha256": data.sha256,
         "held_out": {

@@ -3,7 +3,7 @@
 from typing import Any, Self, TypeVar, get_type_hints
 
 # What decides the course of a run: it cannot change on the way.
-FIXED = ("layers", "hidden", "head", "skip", "sequence", "weights", "vary", "tell_style", "seed")
+FIXED = ("layers", "hidden", "head", "sequence", "weights", "vary", "tell_style", "seed")
 PRECISIONS = ("f32", "tf32", "bf16")
 
 

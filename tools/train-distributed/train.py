@@ -37,7 +37,6 @@ class Config(Settings):
     layers: int = 2
     hidden: int = 512
     head: int = 128
-    skip: bool = False  # a connection past each LSTM layer but the first
     dropout: float = 0.15  # after each layer
     # data
     sequence: int = 128  # notes through which errors are led back (truncated back-propagation)
@@ -85,7 +84,7 @@ def main() -> None:
     data = Dataset(config.data)
     if checkpoint and checkpoint["data_sha256"] != data.sha256:
         raise SystemExit("the data set is not the one that the checkpoint was trained on")
-    sizes = Sizes(config.layers, config.hidden, config.head, len(data.styles), data.classes, config.skip)
+    sizes = Sizes(config.layers, config.hidden, config.head, len(data.styles), data.classes)
     set_precision(config.precision)
     torch.manual_seed(config.seed)
     model = NoteModel(sizes, config.dropout).to(device)

@@ -18,6 +18,13 @@ class NormModel(NoteModel):
         return super().after_layer(n, before, self.norm[n](out))
 
 
+class SkipModel(NoteModel):
+    """The note model with a connection past each LSTM layer but the first."""
+
+    def after_layer(self, n: int, before: Tensor, out: Tensor) -> Tensor:
+        return super().after_layer(n, before, out + before if n else out)
+
+
 class AttributeModel(nn.Module):
     """One step is one attribute: the LSTM takes four times as many steps and is told the attribute before.
 
