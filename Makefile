@@ -100,7 +100,7 @@ soak: setup-test checkout ## as bench-live for MINUTES=60, held against what a l
 train: build ## train the model on mid_songs; ARGS passes options on
 	$(RELEASE)/antiphon-train mid_songs $(ARGS)
 
-train-shared: build ## train the bundled model as it was shipped, on DATA=../shared/data; ARGS passes options on
+train-shared: build ## train the bundled model as it was shipped, on DATA=../shared/data, with PyTorch, best on a GPU; ARGS passes settings on
 	tools/train-bundled.sh $(RELEASE)/antiphon-train $(or $(DATA),../shared/data) $(ARGS)
 
 bench-train: examples ## speed of training beside PyTorch (5.4 GB, once); ARGS="--rounds=3 --hidden=256" and so on

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Trains the bundled model as it was shipped: the one place that holds its settings; models/README.md names them too.
 #
-# tools/train-bundled.sh ANTIPHON_TRAIN DATA [flags of antiphon-train ...]
+# tools/train-bundled.sh ANTIPHON_TRAIN DATA [--key=value ...]
 #
 # ANTIPHON_TRAIN is the built program. DATA is a folder with the sets of models/README.md, each split into train/, valid/
-# and test/, of which test/ is never opened. Called by `make train-shared`.
+# and test/, of which test/ is never opened. Further arguments are settings of tools/train-distributed/train.py. It was
+# nine minutes of a GPU that two more runs shared; without a GPU it is most of a day. Called by `make train-shared`.
 set -eu
 
 train=$1
@@ -16,21 +17,19 @@ if [ ! -d "$data" ]; then
 fi
 
 shares=$(tr -d ' \n' <<'SHARES'
-pianolatron_expressive=0.50, giantmidi_piano=0.08, openscore_lieder_piano=0.12, mutopia_keyboard=0.10,
-js_fakes_chorales=0.05, mutopia_satb=0.02, pianolatron_dance88=0.04, folk_tunes_pd=0.04,
+pianolatron_expressive=0.46, giantmidi_piano=0.06, openscore_lieder_piano=0.16, mutopia_keyboard=0.11,
+js_fakes_chorales=0.055, mutopia_satb=0.015, pianolatron_dance88=0.04, folk_tunes_pd=0.06,
 chorale=0.005, dance=0.005, folk=0.005, study=0.005
 SHARES
 )
 
-# In three runs, as models/README.md tells: each begins with the weights of the one before.
-first=$(mktemp -d)
-trap 'rm -rf "$first"' EXIT
-"$train" mid_songs --folder "$data" --model "$first/first.onnx" --retrain \
-    --layers 2 --hidden 384 --head 192 --sequence 96 --batch 32 --dropout 0.05 --rate 0.002 --epochs 5 \
-    --patience 1000 --seed 1 --weights "$shares"
-"$train" mid_songs --folder "$data" --from "$first/first.onnx" --model "$first/second.onnx" --retrain \
-    --sequence 96 --batch 32 --dropout 0 --rate 0.0005 --average 0.995 --steps 1450 \
-    --patience 1000 --seed 1 --weights "$shares"
-"$train" mid_songs --folder "$data" --from "$first/second.onnx" --model models/antiphon.onnx --retrain \
-    --sequence 96 --batch 32 --dropout 0 --rate 0.0008 --average 0.998 --max-minutes 108 \
-    --patience 1000 --seed 2 --weights "$shares" "$@"
+here=$(dirname "$0")
+python=$("$here/venv.sh" train-distributed "$here/train-distributed/requirements.txt")
+# Kept when the run is broken off, so that --resume can go on.
+run=${XDG_CACHE_HOME:-$HOME/.cache}/antiphon/train-bundled
+mkdir -p "$run"
+"$train" encode mid_songs "$data" --out "$run/notes.safetensors"
+"$python" -u "$here/train-distributed/train.py" --data="$run/notes.safetensors" --out="$run" --weights="$shares" \
+    --layers=2 --hidden=512 --head=256 --dropout=0.15 --sequence=128 --batch=256 --steps=8674 --rate=0.0025 \
+    --weight_decay=0.05 --average=0.999 --look_every=500 --patience=1000 --loaders=4 --precision=tf32 --seed=1 "$@"
+"$train" export "$run/weights.safetensors" --half --model models/antiphon.onnx
