@@ -76,7 +76,7 @@ recipes: build ## recipes of the guide with the real programs, on a JACK server 
 
 kill-test: setup-test checkout ## the daemon is killed N=20 times at random moments while it records; every file is looked at, by mido too
 	@mido=$$(tools/venv.sh kill-test tests/kill_test/requirements.txt) && \
-	ANTIPHON_MIDO="$$mido" cargo test $(CARGO_FLAGS) --test kill_test -- --kills $(N) --lanes 4
+	ANTIPHON_MIDO="$$mido" cargo test $(CARGO_FLAGS) --test kill_test -- --kills $(N) --lanes $$(getconf _NPROCESSORS_ONLN)
 
 load-test: setup-test checkout ## floods through a JACK server for SECONDS=60: all is counted, nothing sticks; ends with one JSON line
 	cargo test $(CARGO_FLAGS) --test load -- --seconds $(SECONDS)
