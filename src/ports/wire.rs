@@ -22,6 +22,10 @@ pub(crate) trait MidiOutput: Send {
     fn send(&mut self, message: ShortMessage) -> bool;
 }
 
+/// Releases that are sent again to a port that came back: what was sent between its going and the news of it, a second or
+/// two on a busy machine, has not arrived.
+const LATELY: usize = 64;
+
 /// A port and the player's debts there.
 pub(super) struct Wire {
     /// The cable that leads there; `None` for our own port, which never goes.
@@ -37,6 +41,8 @@ pub(super) struct Wire {
     passed: Thru,
     /// Note-offs that the port refused.
     owed: Owed,
+    /// The keys that were released here last, by channel: a port may have gone before anybody noticed.
+    lately: VecDeque<(u8, u8)>,
     /// Messages that the port refused.
     pub refusals: u64,
 }
@@ -54,6 +60,7 @@ impl Wire {
             sounding: [0; 16],
             passed: Thru::default(),
             owed: Owed::default(),
+            lately: VecDeque::with_capacity(LATELY),
             refusals: 0,
         }
     }
@@ -69,6 +76,9 @@ impl Wire {
     pub fn inherit(&mut self, before: &mut Self) {
         for (channel, keys) in (0u8..).zip(std::mem::take(&mut before.sounding)) {
             keys_of(keys).for_each(|key| self.owed.add(ShortMessage::note_off(channel, key)));
+        }
+        for (channel, key) in before.lately.drain(..) {
+            self.owed.add(ShortMessage::note_off(channel, key));
         }
         for note_off in before.owed.take() {
             self.owed.add(note_off);
@@ -216,7 +226,13 @@ impl Wire {
         }
         let sent = output.send(message);
         match message.event() {
-            MidiEvent::NoteOff { channel, key } => self.sounding[usize::from(channel)] &= !(1 << key),
+            MidiEvent::NoteOff { channel, key } => {
+                self.sounding[usize::from(channel)] &= !(1 << key);
+                if self.lately.len() == LATELY {
+                    self.lately.pop_front();
+                }
+                self.lately.push_back((channel, key));
+            }
             MidiEvent::NoteOn { channel, key, .. } if sent => self.sounding[usize::from(channel)] |= 1 << key,
             // Pedals of a take that is played back.
             MidiEvent::Sustain { .. } | MidiEvent::Other => drop(self.passed.passes(message, true)),

@@ -269,6 +269,7 @@ impl Room {
     fn plug(&mut self, cable: u32) {
         let port = &mut self.ports[place(cable)];
         port.plugged = true;
+        port.synth.state().comes_back();
         let (synth, offset) = (Box::new(port.synth.clone()), port.offset);
         self.player.as_mut().expect("it plays").plug(cable, synth, offset);
     }

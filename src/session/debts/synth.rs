@@ -17,6 +17,10 @@ pub(super) struct Synth(Arc<Mutex<State>>);
 pub(super) struct State {
     keys: [u128; 16],
     pedals: [[bool; PEDALS.len()]; 16],
+    /// Keys that were struck here.
+    struck: [u128; 16],
+    /// Keys that may be released though they are silent: after a gap it cannot be known what has arrived.
+    again: [u128; 16],
     /// Whether a key that sounds may not be struck, and one that is silent not be released. Not where the human's own keys
     /// come by as well.
     pub strict: bool,
@@ -52,6 +56,11 @@ impl State {
         sounding.join(" ")
     }
 
+    /// The cable is in again.
+    pub(super) fn comes_back(&mut self) {
+        self.again = self.struck;
+    }
+
     fn take(&mut self, message: ShortMessage) {
         match message.event() {
             MidiEvent::NoteOn { channel, key, .. } => {
@@ -61,13 +70,17 @@ impl State {
                     self.faults.push(format!("key {channel}:{key} is struck while it sounds"));
                 }
                 *keys |= 1 << key;
+                self.struck[usize::from(channel)] |= 1 << key;
+                self.again[usize::from(channel)] &= !(1 << key);
             }
             MidiEvent::NoteOff { channel, key } => {
                 let keys = &mut self.keys[usize::from(channel)];
-                if self.strict && *keys & (1 << key) == 0 {
+                let again = &mut self.again[usize::from(channel)];
+                if self.strict && (*keys | *again) & (1 << key) == 0 {
                     self.faults.push(format!("key {channel}:{key} is released though it is silent"));
                 }
                 *keys &= !(1 << key);
+                *again &= !(1 << key);
             }
             // Not every instrument knows this; where all keys are Antiphon's it must do without.
             MidiEvent::AllNotesOff { .. } if self.strict => {}
