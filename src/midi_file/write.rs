@@ -266,7 +266,8 @@ mod tests {
         let messages: Vec<_> = bytes.iter().enumerate().map(|(n, b)| (us(n as u64 * 3_000), &b[..])).collect();
         let events = read_events_from_bytes(&write_messages(&messages)).unwrap();
         assert_eq!(events.len(), messages.len());
-        for (event, (time, _)) in events.iter().zip(&messages) {
+        for (event, (time, message)) in events.iter().zip(&messages) {
+            assert_eq!(event.bytes(), *message);
             assert!(event.time.since(*time).as_micros().max(time.since(event.time).as_micros()) <= HALF_A_TICK_US);
         }
     }

@@ -10,7 +10,7 @@ use super::routing::Routing;
 use crate::echo::Origin;
 use crate::midi::{MidiEvent, ShortMessage};
 use crate::player::Owed;
-use crate::thru::Thru;
+use crate::thru::{Thru, pedal};
 use crate::time::{SessionDuration, SessionTime};
 
 /// Messages that may wait for their time at a port that is later than another. When it is full the oldest leaves early.
@@ -41,8 +41,8 @@ pub(super) struct Wire {
     passed: Thru,
     /// Note-offs that the port refused.
     owed: Owed,
-    /// The keys that were released here last, by channel: a port may have gone before anybody noticed.
-    lately: VecDeque<(u8, u8)>,
+    /// The releases that left here last: the port may have gone before anybody noticed.
+    lately: VecDeque<ShortMessage>,
     /// Messages that the port refused.
     pub refusals: u64,
 }
@@ -77,11 +77,8 @@ impl Wire {
         for (channel, keys) in (0u8..).zip(std::mem::take(&mut before.sounding)) {
             keys_of(keys).for_each(|key| self.owed.add(ShortMessage::note_off(channel, key)));
         }
-        for (channel, key) in before.lately.drain(..) {
-            self.owed.add(ShortMessage::note_off(channel, key));
-        }
-        for note_off in before.owed.take() {
-            self.owed.add(note_off);
+        for release in before.lately.drain(..).chain(before.owed.take()) {
+            self.owed.add(release);
         }
         let Self { output, owed, .. } = self;
         before.passed.release(|message| {
@@ -226,13 +223,7 @@ impl Wire {
         }
         let sent = output.send(message);
         match message.event() {
-            MidiEvent::NoteOff { channel, key } => {
-                self.sounding[usize::from(channel)] &= !(1 << key);
-                if self.lately.len() == LATELY {
-                    self.lately.pop_front();
-                }
-                self.lately.push_back((channel, key));
-            }
+            MidiEvent::NoteOff { channel, key } => self.sounding[usize::from(channel)] &= !(1 << key),
             MidiEvent::NoteOn { channel, key, .. } if sent => self.sounding[usize::from(channel)] |= 1 << key,
             // Pedals of a take that is played back.
             MidiEvent::Sustain { .. } | MidiEvent::Other => drop(self.passed.passes(message, true)),
@@ -241,10 +232,19 @@ impl Wire {
         self.settle(message, sent);
     }
 
-    /// Keeps account of what the port refused.
+    /// Keeps account of what the port refused, and of the releases that it took.
     fn settle(&mut self, message: ShortMessage, sent: bool) {
-        self.refusals += u64::from(!sent);
-        if sent { self.owed.forget(message) } else { self.owed.add(message) }
+        if !sent {
+            self.refusals += 1;
+            return self.owed.add(message);
+        }
+        self.owed.forget(message);
+        if matches!(message.event(), MidiEvent::NoteOff { .. }) || matches!(pedal(message), Some((_, false))) {
+            if self.lately.len() == LATELY {
+                self.lately.pop_front();
+            }
+            self.lately.push_back(message);
+        }
     }
 }
 
@@ -352,6 +352,31 @@ mod tests {
         }
         wire.catch_up(at(200), &routing);
         assert_eq!(take(&sent).len(), 2 * WAITING);
+    }
+
+    #[test]
+    fn what_was_released_before_anybody_noticed_that_the_port_had_gone_is_released_again() {
+        let (mut gone, _) = prompt();
+        let routing = Routing::default();
+        let (off, passed_off) = (ShortMessage::note_off(0, 60), ShortMessage::note_off(2, 72));
+        let up = ShortMessage::control_change(2, 64, 0);
+        gone.send(at(100), ShortMessage::note_on(0, 60, 70), &routing);
+        gone.pass(at(100), ShortMessage::note_on(2, 72, 70), &routing);
+        gone.pass(at(100), ShortMessage::control_change(2, 64, 127), &routing);
+        // The cable is pulled here.
+        gone.send(at(110), off, &routing);
+        gone.pass(at(110), passed_off, &routing);
+        gone.pass(at(110), up, &routing);
+        gone.unplug();
+
+        let (mut back, sent) = prompt();
+        back.inherit(&mut gone);
+        back.catch_up(at(200), &routing);
+        let mut paid = take(&sent);
+        paid.sort_by_key(|message| message.as_bytes().to_vec());
+        assert_eq!(paid, [off, passed_off, up]);
+        back.catch_up(at(300), &routing);
+        assert_eq!(take(&sent), [], "once");
     }
 
     #[test]
