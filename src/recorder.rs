@@ -27,6 +27,7 @@ use thiserror::Error;
 
 use crate::fault;
 use crate::midi_file::MidiFileError;
+use crate::ports;
 use crate::session_file::{Header, beside};
 use crate::sight::Sight;
 use crate::status::Status;
@@ -179,6 +180,7 @@ impl Recorder {
         let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
             let _at_the_end: Sender<()> = at_the_end;
             let _lock = lock;
+            ports::raise_recorder();
             writing.run(&stopped)
         });
         let thread = thread.map_err(|cause| RecordError::Unwritable { path: path.to_owned(), cause })?;

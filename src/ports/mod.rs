@@ -46,9 +46,9 @@ pub use offset::{Destination, Offset};
 pub use player_thread::{Change, Order, PlayerThread};
 #[cfg(all(feature = "engine", target_os = "linux"))]
 pub(crate) use realtime::OWN_RIGHT;
-pub(crate) use realtime::raise_conductor;
 #[cfg(feature = "engine")]
 pub(crate) use realtime::timing;
+pub(crate) use realtime::{raise_conductor, raise_recorder};
 pub use routing::Routing;
 #[cfg(all(feature = "engine", target_os = "linux"))]
 pub(crate) use rtkit::greatest_priority;

@@ -1,4 +1,4 @@
-//! Real-time priority for the threads that play, hear, sound and plan.
+//! Real-time priority for the threads that play, hear, sound, plan and record.
 
 use thread_priority::{
     RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
@@ -17,6 +17,10 @@ const SOUND: u8 = 30;
 
 /// That of the conductor's thread: below the player's. It works in steps of a few milliseconds and then sleeps.
 const CONDUCTOR: u8 = 20;
+
+/// That of the recorder's thread: below all that is heard, above all else, since no more than a second may be missing after
+/// a power cut, however busy the machine is.
+const RECORDER: u8 = 5;
 
 /// What is said of a player's thread that has real-time priority by the user's own right.
 #[cfg(unix)]
@@ -49,10 +53,26 @@ pub(crate) fn timing() -> String {
 }
 
 /// Raises the calling thread where the user has the right: it plans ahead, so that ordinary priority does as well, only
-/// with less in hand on a busy machine.
-pub(crate) fn raise_conductor() {
+/// with less in hand on a busy machine. Whether all threads of ordinary priority, the recorder's among them, now wait
+/// while it works: there is one processor.
+#[cfg(unix)]
+pub(crate) fn raise_conductor() -> bool {
+    raise_to(CONDUCTOR) && has_one_processor()
+}
+
+/// Elsewhere the system's own priority serves.
+#[cfg(not(unix))]
+pub(crate) fn raise_conductor() -> bool {
+    false
+}
+
+/// Raises the calling thread, which records, where the user has the right. Not on one processor, where everybody with
+/// real-time priority has the same: writing a file takes longer than a note may wait.
+pub(crate) fn raise_recorder() {
     #[cfg(unix)]
-    raise_to(CONDUCTOR);
+    if !has_one_processor() {
+        raise_to(RECORDER);
+    }
 }
 
 /// Raises the calling thread, which hears the human, where the user has the right. At ordinary priority an interruption
@@ -73,13 +93,17 @@ pub(super) fn raise_sound() {
 fn raise_to(priority: u8) -> bool {
     // Whoever takes from a queue turns over while a sender is half done. Where there is one processor, a sender of lower
     // priority that was interrupted there would never get it again: both stand still for good. Among equals none is.
-    let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
-    let priority = if alone { PLAYER } else { priority };
+    let priority = if has_one_processor() { PLAYER } else { priority };
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let raised = ThreadPriorityValue::try_from(priority).ok().and_then(|priority| {
         set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(priority), policy).ok()
     });
     raised.is_some()
+}
+
+#[cfg(unix)]
+fn has_one_processor() -> bool {
+    std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1)
 }
 
 #[cfg(target_os = "linux")]

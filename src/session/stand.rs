@@ -26,6 +26,10 @@ use crate::time::{Clock, SessionDuration, SessionTime};
 /// How soon it is tried again to tell the player what it must know and had no place for.
 const UNSENT_AGAIN: SessionDuration = SessionDuration::from_millis(1);
 
+/// Where others wait while it works it rests for so many times less than it worked: they record, look after the ports and
+/// serve the page.
+const LEAVES_ONE_IN: u64 = 4;
+
 /// Everything that the conductor's thread may touch.
 pub(super) struct Stand<M> {
     pub(super) clock: Clock,
@@ -43,11 +47,26 @@ pub(super) struct Stand<M> {
     pub(super) progress: Progress,
 }
 
+/// Time that the conductor leaves to those who cannot work while it does.
+struct Rest {
+    others_wait: bool,
+    /// Nothing is planned before. What the human does is heard.
+    until: SessionTime,
+}
+
+impl Rest {
+    fn after(&mut self, begun: SessionTime, done: SessionTime) {
+        if self.others_wait {
+            self.until = done + SessionDuration::from_micros(done.since(begun).as_micros() / LEAVES_ONE_IN);
+        }
+    }
+}
+
 impl<M: NoteModel + 'static> Stand<M> {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) -> Result<(), ModelError> {
-        ports::raise_conductor();
-        let result = self.play();
+        let others_wait = ports::raise_conductor();
+        let result = self.play(others_wait);
         if result.is_err() {
             self.desk.status.failed.store(true, Relaxed);
         }
@@ -111,12 +130,13 @@ impl<M: NoteModel + 'static> Stand<M> {
         self.desk.show(Sight::Control { at, control });
     }
 
-    fn play(&mut self) -> Result<(), ModelError> {
+    fn play(&mut self, others_wait: bool) -> Result<(), ModelError> {
+        let mut rest = Rest { others_wait, until: SessionTime::ZERO };
         loop {
             self.mend()?;
             let now = self.clock.now();
             self.desk.status.life.conductor.beat();
-            let wake = self.next_wake(now).map(|wake| self.clock.instant(wake.max(now)));
+            let wake = self.next_wake(now).map(|wake| self.clock.instant(wake.max(now).max(rest.until)));
             let beat = self.clock.instant(now) + BEAT_EVERY;
             // What the human does comes before any planning.
             let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));
@@ -130,7 +150,11 @@ impl<M: NoteModel + 'static> Stand<M> {
                 }
                 // It woke to show that it is alive.
                 Err(RecvTimeoutError::Timeout) if wake.is_none_or(|wake| wake > beat) => {}
-                Err(RecvTimeoutError::Timeout) => self.on_time()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    let begun = self.clock.now();
+                    self.on_time()?;
+                    rest.after(begun, self.clock.now());
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.take(Cue::Stop).map(drop),
             }
         }
@@ -221,5 +245,22 @@ impl<M: NoteModel + 'static> Stand<M> {
         let woken = Woken { from, to: self.clock.now(), planned, settled, ready };
         self.progress.woke(woken, &self.desk.status.figures);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_one_processor_a_long_plan_leaves_time_to_record() {
+        let (begun, done) = (SessionTime::from_micros(1_000), SessionTime::from_micros(401_000));
+        let until = |others_wait| {
+            let mut rest = Rest { others_wait, until: SessionTime::ZERO };
+            rest.after(begun, done);
+            rest.until
+        };
+        assert_eq!(until(true).since(done), SessionDuration::from_millis(100));
+        assert_eq!(until(false), SessionTime::ZERO, "others have processors of their own");
     }
 }
