@@ -193,11 +193,11 @@ impl ProcessHandler for Hands {
     }
 }
 
-/// The server's microseconds at each frame of the period.
+/// The server's microseconds at each frame of the period. In an overrun the next period may begin before this one.
 fn times(period: &ProcessScope) -> impl Fn(Frames) -> jack::Time {
     let frames = u64::from(period.n_frames());
     let (begin, end) = period.cycle_times().map_or((0, 0), |times| (times.current_usecs, times.next_usecs));
-    move |frame| begin + u64::from(frame) * (end - begin) / frames
+    move |frame| begin + u64::from(frame) * end.saturating_sub(begin) / frames
 }
 
 /// Hears, in JACK's real-time thread.

@@ -69,16 +69,22 @@ pub struct Server {
 impl Server {
     /// Starts it; what it says is kept in `folder`. `purpose` becomes a part of its name.
     pub fn start(folder: &Path, purpose: &str) -> Self {
-        Self::start_as(folder, own_name(purpose), [48_000, 64])
+        Self::start_as(folder, own_name(purpose), [48_000, 64], &["-S"])
     }
 
     /// Starts it under the name of the server that this process uses, with this rate and frames a period.
     #[allow(dead_code, reason = "not everybody restarts it")]
     pub fn start_here(folder: &Path, sound: [u32; 2]) -> Self {
-        Self::start_as(folder, std::env::var(SERVER_NAME).expect("run inside"), sound)
+        Self::start_as(folder, std::env::var(SERVER_NAME).expect("run inside"), sound, &["-S"])
     }
 
-    fn start_as(folder: &Path, name: String, [rate, period]: [u32; 2]) -> Self {
+    /// The same as JACK comes: it does not wait for clients that are late, and what was in the period is lost to them.
+    #[allow(dead_code, reason = "not everybody is late")]
+    pub fn start_here_without_patience(folder: &Path, sound: [u32; 2]) -> Self {
+        Self::start_as(folder, std::env::var(SERVER_NAME).expect("run inside"), sound, &[])
+    }
+
+    fn start_as(folder: &Path, name: String, [rate, period]: [u32; 2], patience: &[&str]) -> Self {
         let log = folder.join("jackd.log");
         let file = File::create(&log).expect("the log can be created");
         // Without the rights, -R leads to error messages and to clients that come up late or not at all.
@@ -88,7 +94,8 @@ impl Server {
         let child = Command::new("jackd")
             .args(["-n", &name])
             .args(scheduling)
-            .args(["-S", "-d", "dummy", "-r", &rate.to_string(), "-p", &period.to_string()])
+            .args(patience)
+            .args(["-d", "dummy", "-r", &rate.to_string(), "-p", &period.to_string()])
             .env("JACK_NO_AUDIO_RESERVATION", "1")
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log"))

@@ -6,6 +6,7 @@ mod cables;
 mod daemon;
 #[path = "../hearing/mod.rs"]
 mod hearing;
+mod late;
 mod loops;
 mod names;
 #[path = "../jack/on_server.rs"]

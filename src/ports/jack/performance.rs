@@ -55,8 +55,11 @@ pub(super) struct Performance {
     stranded: Stranded,
     /// When the last period was over.
     played_to: SessionTime,
-    /// Connections that have been counted so far.
+    /// Connections and late periods that have been counted so far.
     connections: u32,
+    xruns: u32,
+    /// The frame with which the next period begins, when none is left out.
+    next_frame: Option<Frames>,
     /// Whether a period has panicked: then nothing is played any more but what is owed.
     broken: bool,
 }
@@ -115,6 +118,8 @@ impl Performance {
             stranded: Stranded::default(),
             played_to: SessionTime::ZERO,
             connections: 0,
+            xruns: 0,
+            next_frame: None,
             broken: false,
         }
     }
@@ -136,6 +141,9 @@ impl Performance {
         };
         let begin = self.jack_clock.session_time(begin_us);
         let period = Period::new(begin, scope.n_frames(), client.sample_rate(), length);
+        if self.follows_late_ones(scope) {
+            self.stranded.late(begin);
+        }
         self.played_to = period.time_of(scope.n_frames());
 
         let connections = self.signals.connections.load(Relaxed);
@@ -161,8 +169,8 @@ impl Performance {
             status: &self.status,
         };
         out.pay();
-        if let Some(mut stranded) = out.stranded.ends_due(begin, connections) {
-            stranded.release(|message| out.pass(music, message));
+        for mut ends in out.stranded.ends_due(begin, connections).into_iter().chain(out.stranded.ends_in_doubt()) {
+            ends.release(|message| out.pass(music, message));
         }
         self.status.figures.player_queue.saw(self.commands.slots());
         // Silence that was called for comes after all that was planned before.
@@ -216,7 +224,9 @@ impl Performance {
             self.player.release(music, |time, message| out.send(time, message));
             self.thru.release(|message| out.pass(music, message));
             self.tape.stop(|message| out.pass_own(music, message));
-            self.signals.released.fetch_add(1, Relaxed);
+            if !self.stranded.is_in_doubt() {
+                self.signals.released.fetch_add(1, Relaxed);
+            }
         } else {
             let until = latency.musical(period.last_due());
             self.player.play(until, |time, message| out.send(time, message));
@@ -225,8 +235,17 @@ impl Performance {
         self.count();
     }
 
-    /// A period has panicked.
+    /// Whether periods were late since the last one, ours or somebody else's.
+    fn follows_late_ones(&mut self, scope: &ProcessScope) -> bool {
+        let (frame, xruns) = (scope.last_frame_time(), self.signals.xruns.load(Relaxed));
+        let expected = self.next_frame.replace(frame.wrapping_add(scope.n_frames()));
+        let told = std::mem::replace(&mut self.xruns, xruns) != xruns;
+        told || expected.is_some_and(|expected| expected != frame)
+    }
+
+    /// A period has panicked. That took its time.
     pub fn breaks(&mut self) {
+        self.stranded.late(self.played_to);
         self.broken = true;
         self.status.failed.store(true, Relaxed);
     }
@@ -283,6 +302,7 @@ impl Performance {
         // What began unheard has nothing to end.
         self.player.release(self.latency.musical(now), |_, _| {});
         self.jack_clock = JackOffset::default();
+        self.next_frame = None;
         self.stranded.server_back(now, self.signals.connections.load(Relaxed));
     }
 

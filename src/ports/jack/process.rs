@@ -34,6 +34,8 @@ pub(super) struct Signals {
     pub turnover: AtomicU64,
     /// How often two ports have been connected.
     pub connections: AtomicU32,
+    /// How often a period was late, ours or somebody else's.
+    pub xruns: AtomicU32,
     /// The server has gone, or calls us no longer.
     pub gone: AtomicBool,
     /// The client is about to be closed: nothing is played any more.
@@ -135,7 +137,7 @@ impl Drop for Process {
     }
 }
 
-/// Hears that the server has gone, and that ports come and go.
+/// Hears that the server has gone, that periods were late, and that ports come and go.
 pub(super) struct Notifications {
     pub signals: Arc<Signals>,
     pub bell: Bell,
@@ -153,6 +155,13 @@ impl NotificationHandler for Notifications {
             self.signals.turnover.fetch_add(1, Relaxed);
             self.bell.ring();
         });
+    }
+
+    fn xrun(&mut self, _: &Client) -> Control {
+        self.signals.called(|| {
+            self.signals.xruns.fetch_add(1, Relaxed);
+        });
+        Control::Continue
     }
 
     fn ports_connected(&mut self, _: &Client, _: PortId, _: PortId, connected: bool) {

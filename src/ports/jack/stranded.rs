@@ -1,7 +1,8 @@
-//! What sounded when the server went.
+//! Ends that may have reached nobody.
 //!
-//! A synth that is a client of the server falls silent with it. One behind a bridge to ALSA, or a real one, goes on
-//! sounding, and is told as soon as there is a way to it again.
+//! When the server goes, a synth that is a client of it falls silent with it. One behind a bridge to ALSA, or a real one,
+//! goes on sounding, and is told as soon as there is a way to it again. When a period comes too late (an xrun), what was
+//! written in it is lost as a whole at whoever had no time to read it, a note-off as well: the last ends are said again.
 
 use crate::midi::{MidiEvent, ShortMessage};
 use crate::thru::Thru;
@@ -10,11 +11,14 @@ use crate::time::{SessionDuration, SessionTime};
 /// A connection that was made carries after so many periods.
 const CARRIES_AFTER: u32 = 3;
 
+/// After so many periods in time what is written is heard again.
+const CALM_AFTER: u32 = 3;
+
 /// Connections that are made so long after the server's return may lead to what sounded before; later, whoever plays there
 /// will have noticed.
 const SOUGHT_FOR: SessionDuration = SessionDuration::from_millis(30_000);
 
-/// What was written so shortly before the server went may have reached nobody.
+/// What was written so shortly before the server went, or before it is known that a period was late, may have reached nobody.
 const ON_THE_WAY: SessionDuration = SessionDuration::from_millis(100);
 
 /// Ends that may be on the way. With more, the oldest is taken for delivered.
@@ -36,6 +40,10 @@ pub(super) struct Stranded {
     /// Periods until the newest connection carries; 0: it does already.
     carries_in: u32,
     until: SessionTime,
+    /// Since when periods have been late.
+    late_since: Option<SessionTime>,
+    /// Periods in time since then.
+    calm: u32,
 }
 
 impl Default for Stranded {
@@ -48,6 +56,8 @@ impl Default for Stranded {
             connections: 0,
             carries_in: 0,
             until: SessionTime::ZERO,
+            late_since: None,
+            calm: 0,
         }
     }
 }
@@ -67,6 +77,35 @@ impl Stranded {
         if let Some(begin) = begin_of(end) {
             self.left.passes(begin, true);
         }
+    }
+
+    /// A period was late at `at`.
+    pub fn late(&mut self, at: SessionTime) {
+        self.late_since.get_or_insert(at);
+        self.calm = 0;
+    }
+
+    /// Whether ends will be said again.
+    pub fn is_in_doubt(&self) -> bool {
+        self.late_since.is_some()
+    }
+
+    /// Asked once a period: the ends that are to be said again, now that periods are in time again. What sounds again by now
+    /// has an end of its own.
+    pub fn ends_in_doubt(&mut self) -> Option<Thru> {
+        let since = self.late_since?;
+        self.calm += 1;
+        if self.calm <= CALM_AFTER {
+            return None;
+        }
+        self.late_since = None;
+        let mut ends = Thru::default();
+        for &(at, end) in &self.ends {
+            if let Some(begin) = begin_of(end).filter(|_| at > SessionTime::ZERO && at + ON_THE_WAY >= since) {
+                ends.passes(begin, true);
+            }
+        }
+        Some(self.without_what_sounds(ends))
     }
 
     /// The server has gone, after a period that was over at `played_to`.
@@ -98,13 +137,14 @@ impl Stranded {
         }
         let waited = self.carries_in;
         self.carries_in = waited.saturating_sub(1);
-        (waited == 1).then(|| {
-            let mut ends = self.left.clone();
-            self.sounding.clone().release(|end| {
-                ends.passes(end, true);
-            });
-            ends
-        })
+        (waited == 1).then(|| self.without_what_sounds(self.left.clone()))
+    }
+
+    fn without_what_sounds(&self, mut ends: Thru) -> Thru {
+        self.sounding.clone().release(|end| {
+            ends.passes(end, true);
+        });
+        ends
     }
 }
 
@@ -181,5 +221,35 @@ mod tests {
         stranded.server_gone(at(2_000));
         stranded.server_back(at(3_000), 0);
         assert_eq!(ended(&mut stranded, 3_000, 1), [pedal(0), off(62), off(64)]);
+    }
+
+    #[test]
+    fn an_end_that_was_written_in_a_late_period_is_said_again_once_periods_are_in_time() {
+        let mut stranded = Stranded::default();
+        for message in [on(60), on(62), on(64), on(65), pedal(127)] {
+            stranded.sent(at(1_000), message);
+        }
+        stranded.sent(at(1_300), off(60));
+        for message in [off(62), off(64), pedal(0)] {
+            stranded.sent(at(1_990), message);
+        }
+        stranded.late(at(2_000));
+        let mut said = Vec::new();
+        let mut periods = |stranded: &mut Stranded, count: u32| {
+            for _ in 0..count {
+                assert!(stranded.is_in_doubt());
+                if let Some(mut ends) = stranded.ends_in_doubt() {
+                    ends.release(|message| said.push(message));
+                }
+            }
+            std::mem::take(&mut said)
+        };
+        assert_eq!(periods(&mut stranded, CALM_AFTER), [], "not before it is calm");
+        stranded.late(at(2_020));
+        stranded.sent(at(2_025), off(65));
+        stranded.sent(at(2_025), on(64));
+        assert_eq!(periods(&mut stranded, CALM_AFTER), [], "another late one");
+        assert_eq!(periods(&mut stranded, 1), [pedal(0), off(62), off(65)], "key 64 sounds again");
+        assert!(!stranded.is_in_doubt() && stranded.ends_in_doubt().is_none(), "once");
     }
 }
