@@ -6,9 +6,10 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::cables::CableId;
 use super::listening::Listening;
-use super::player_thread::{Change, ORDERS, Performance, Scrap, silence};
-pub(crate) use super::wire::MidiOutput;
-use super::wire::Wire;
+use super::player_thread::performance::Performance;
+pub(crate) use super::player_thread::wire::MidiOutput;
+use super::player_thread::wire::Wire;
+use super::player_thread::{Change, ORDERS, Scrap, silence};
 use super::{Offset, Order, PlayerLink, Silence, Wiring};
 use crate::time::{Clock, SessionTime};
 

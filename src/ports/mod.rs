@@ -26,7 +26,6 @@ mod seq_source;
 mod sound;
 mod stamps;
 mod system;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

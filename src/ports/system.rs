@@ -15,10 +15,10 @@ use super::cables::{Board, CableId, Door, Found, stable_name};
 #[cfg(not(target_os = "linux"))]
 use super::midir_source::Source;
 use super::name_lock::patiently;
+use super::player_thread::wire::{MidiOutput, Wire};
 use super::player_thread::{Change, PlayerThread, Scrap, Started};
 #[cfg(target_os = "linux")]
 use super::seq_source::Source;
-use super::wire::{MidiOutput, Wire};
 use super::{
     Attachments, Destination, Direction, InputSink, Keeper, LOOKING, Offset, OpenPorts, Order, PlayerLink, PortError,
     PortName, Wiring,
