@@ -36,6 +36,8 @@ pub struct Status {
     pub sysex_recorded: AtomicU64,
     /// Messages that came in while the conductor's queue was full.
     pub input_dropped: AtomicU64,
+    /// Times at which the MIDI system had no room for what came in. How much that was it does not tell.
+    pub input_overruns: AtomicU64,
     /// Keys of the human of which the player was not told because its queue was full.
     pub player_missed: AtomicU64,
     /// Messages of our own that came back and were not heard.
@@ -126,6 +128,7 @@ impl Default for Status {
             clock_recorded: AtomicU64::new(0),
             sysex_recorded: AtomicU64::new(0),
             input_dropped: AtomicU64::new(0),
+            input_overruns: AtomicU64::new(0),
             player_missed: AtomicU64::new(0),
             echoes: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
@@ -183,6 +186,7 @@ impl Status {
     pub fn losses(&self) -> String {
         let counters = [
             (&self.input_dropped, "input messages dropped"),
+            (&self.input_overruns, "times the MIDI system lost what came in"),
             (&self.player_missed, "keys of yours that did not reach the player"),
             (&self.unheard, "notes of a flood that the model never heard"),
             (&self.plan_dropped, "planned notes dropped"),

@@ -251,6 +251,9 @@ pub struct Deepest {
 pub struct Dropped {
     /// On the way in.
     pub input: u64,
+    /// See [`Status::input_overruns`].
+    #[serde(default)]
+    pub input_overruns: u64,
     /// On the way to the recorder.
     pub record: u64,
     /// Notes that the model never heard: see [`Status::unheard`].
@@ -301,6 +304,7 @@ impl Report {
             },
             dropped: Dropped {
                 input: count(&status.input_dropped),
+                input_overruns: count(&status.input_overruns),
                 record: count(&status.record_dropped),
                 model: count(&status.unheard),
                 sysex_pieces: count(&status.sysex_dropped),

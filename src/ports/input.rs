@@ -118,7 +118,7 @@ impl InputSink {
     /// The driver had no room for what came. What it was is not known: the conductor looks what the human still holds.
     #[cfg(target_os = "linux")]
     pub(super) fn overrun(&self) {
-        self.status.input_dropped.fetch_add(1, Relaxed);
+        self.status.input_overruns.fetch_add(1, Relaxed);
         self.routing.hands.missed_by_conductor();
     }
 

@@ -46,17 +46,25 @@ wait_for() {
     done
     took=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000))
 }
-# count FILE PATTERN: how many lines of FILE match PATTERN, in `counted`.
-count() {
-    local lines line
-    mapfile -t lines <"$1"
-    counted=0
-    for line in "${lines[@]}"; do if [[ $line =~ $2 ]]; then counted=$((counted + 1)); fi; done
+
+# said PATTERN: whether the daemon has said that in this round. Only what is new is read, so that looking takes no longer the
+# longer it lasts.
+lines=() half=''
+said() {
+    local line
+    while read -r line <&"$log"; do lines+=("$half$line") half=''; done
+    half+=$line # what there is of a line that is being written
+    for line in "${lines[@]}"; do if [[ $line =~ $1 ]]; then return 0; fi; done
+    return 1
 }
-# said TIMES PATTERN: whether the daemon has said that so often.
-said() { count daemon.log "$2"; [ "$counted" -ge "$1" ]; }
-# heard TIMES PATTERN: whether the synth has heard that so often.
-heard() { count heard.txt "$2"; [ "$counted" -ge "$1" ]; }
+# heard TIMES PATTERN: whether the synth has heard that so often, in `counted`.
+heard() {
+    local all line
+    mapfile -t all <heard.txt
+    counted=0
+    for line in "${all[@]}"; do if [[ $line =~ $2 ]]; then counted=$((counted + 1)); fi; done
+    [ "$counted" -ge "$1" ]
+}
 is_there() { aconnect -l | grep -q "'$1"; }
 longest() { [ "$took" -le "${!1}" ] || printf -v "$1" %d "$took"; }
 
@@ -88,16 +96,19 @@ phrase=()
 for key in "${played[@]}"; do phrase+=("$key" 80 "$key" 0); done
 
 [ ! -e $driver/$device ] || unplug
+: >daemon.log
+exec {log}<daemon.log
 "$antiphon" jam --backend alsa --engine embedded --model "$model" --seed 7 --mode solo --set thru=on \
     --connect-from 'VirMIDI 0-0' --connect-to aseqdump --out AI_generated.mid </dev/null >daemon.log 2>&1 &
 daemon=$!
 running=("$daemon")
-wait_for 180 "the line 'ready:'" said 1 '^ready:'
+wait_for 180 "the line 'ready:'" said '^ready:'
 for missing in 'VirMIDI 0-0' aseqdump; do
-    said 1 "$missing is not there yet" || fail "it does not say that $missing is missing"
+    said "$missing is not there yet" || fail "it does not say that $missing is missing"
 done
 
 for round in $(seq "$rounds"); do
+    lines=()
     # Every other time somebody else has taken the synth's number meanwhile.
     other=
     if [ $((round % 2)) = 0 ]; then
@@ -106,29 +117,29 @@ for round in $(seq "$rounds"); do
         wait_for 60 "another client" is_there arecordmidi
     fi
     synth_comes
-    wait_for 60 "the synth" said "$round" 'aseqdump:aseqdump.* is (attached|back)'
+    wait_for 60 "the synth" said 'aseqdump:aseqdump.* is (attached|back)'
     longest back
     [ -z "$other" ] || kill -INT "$other"
     is_released || pause 1
     is_released || { stuck=$((stuck + 1)); echo "round $round: not all of these were released: $owed"; }
 
     plug
-    wait_for 60 "the keyboard" said "$round" 'VirMIDI 0-0.* is (attached|back)'
+    wait_for 60 "the keyboard" said 'VirMIDI 0-0.* is (attached|back)'
     longest back
     wait_for 120 "notes" heard 3 'Note on +0,'
     strike "${phrase[@]}" $held 80
     wait_for 60 "the key that is held" heard 1 "Note on +1, note $held,"
-    count heard.txt 'Note on +0,'
+    heard 0 'Note on +0,'
     so_far=$counted
     unplug
-    wait_for 60 "word that the keyboard has gone" said "$round" 'VirMIDI 0-0.* has gone'
+    wait_for 60 "word that the keyboard has gone" said 'VirMIDI 0-0.* has gone'
     longest noticed
     wait_for 60 "the held key's release" heard 1 "Note off +1, note $held,"
     wait_for 120 "an answer though the key never went up" heard $((so_far + 2)) 'Note on +0,'
 
     kill -KILL "$synth"
     owed=$(sounding)
-    wait_for 60 "word that the synth has gone" said "$round" 'aseqdump:aseqdump.* has gone'
+    wait_for 60 "word that the synth has gone" said 'aseqdump:aseqdump.* has gone'
     longest noticed
 done
 synth_comes

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh ANTIPHON MODEL [ROUNDS|sound]: the session on the ALSA sequencer, in a virtual machine that has one, and cables that
-# are pulled; with ROUNDS only these, so often; with `sound`, a sound card that goes and comes back.
+# run.sh ANTIPHON MODEL [ROUNDS|sound]: the session on the ALSA sequencer, in a virtual machine that has one, cables that
+# are pulled, and a flood; with ROUNDS only the cables, so often; with `sound`, a sound card that goes and comes back.
 # Exit status: 0 passed, or left out with a sentence that says why; else failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,12 +17,10 @@ done
 folder=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-alsa.XXXXXX")
 status=0
 antiphon=$(absolute "$1") model=$(absolute "$2") check=$(absolute "$tools/check-midi-debts.awk")
-# shellcheck disable=SC2016  # for the inner shell
 case ${3:-} in
     sound) rounds=0 play=("$here/sound.sh" "$antiphon" "$model") ;;
     ?*) rounds=$3 play=("$here/cables.sh" "$antiphon" "$model" "$rounds" "$check") ;;
-    *) rounds=2 play=(bash -c '"$0" "${@:1:3}" && mkdir cables && cd cables && "${@:4}"' "$here/session.sh" \
-        "$antiphon" "$model" "$check" "$here/cables.sh" "$antiphon" "$model" 2 "$check") ;;
+    *) rounds=2 play=("$here/all.sh" "$antiphon" "$model" "$check") ;;
 esac
 ALSA_VM_TIMEOUT=${ALSA_VM_TIMEOUT:-$((900 + 30 * rounds))} "$tools/alsa-vm/run-in-alsa-vm.sh" "$folder" "${play[@]}" ||
     status=$?

@@ -67,6 +67,7 @@ fn text(status: &Status) -> String {
         "What was lost, by where.",
         &[
             ("{where=\"input\"}", float(status.input_dropped.load(Relaxed))),
+            ("{where=\"system\"}", float(status.input_overruns.load(Relaxed))),
             ("{where=\"player\"}", float(status.player_missed.load(Relaxed))),
             ("{where=\"model\"}", float(status.unheard.load(Relaxed))),
             ("{where=\"plan\"}", float(status.plan_dropped.load(Relaxed))),
