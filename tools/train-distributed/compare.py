@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from data import Dataset, Draw, ReadAhead, Streams
-from model import NoteModel, Sizes, losses, to_file
+from model import NoteModel, Sizes, to_file
 from outcome import describe, save_weights
 from settings import parse
-from train import Config, evaluate, first_pieces, rate_at, set_precision, start_processes
+from train import Config, evaluate, first_pieces, follow, learn, optimizer_of, rate_at, set_precision, start_processes
 from variants import AttributeModel, NormModel, SkipModel
 
 
@@ -93,27 +93,14 @@ class Run(threading.Thread):
         shown.load_state_dict(model.state_dict())
         parameters = [part for part in model.parameters() if part.requires_grad]
         shown_parameters = [part for part in shown.parameters() if part.requires_grad]
-        betas = (config.beta1, config.beta2)
-        is_fused = device.type == "cuda"
-        optimizer = torch.optim.AdamW(
-            parameters, config.rate, betas, config.epsilon, config.weight_decay, fused=is_fused
-        )
+        optimizer = optimizer_of(parameters, config, device)
         state = model.start(config.batch, device)
         looks = {config.steps * quarter // 4 for quarter in (1, 2, 3)}
         begin = time.monotonic()
         for step in range(config.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = rate_at(config, step, 0.0)
             batch = next(self.batches)[0].to(device)
-            model.train()
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                logits, state = model(batch, tuple(part.detach().float() for part in state))
-            optimizer.zero_grad(set_to_none=True)
-            (losses(logits, batch).sum() / (config.batch * config.sequence)).backward()
-            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimizer.step()
-            with torch.no_grad():
-                torch._foreach_lerp_(shown_parameters, parameters, 1 - config.average)
+            _, _, state = learn(model, parameters, optimizer, rate_at(config, step, 0.0), batch, state, config)
+            follow(shown_parameters, parameters, config)
             if step + 1 in looks:
                 pieces = first_pieces(data, config)
                 bits = evaluate(shown, data, pieces, config.look_piece, 0, 1, device)["bits"]

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from data import Dataset, Draw, ReadAhead, Streams, held_out_batches
-from model import NoteModel, Sizes, losses, take, to_file
+from model import Batch, NoteModel, Sizes, State, losses, take, to_file
 from outcome import LossCurve, describe, load_checkpoint, load_weights, save_checkpoint, save_weights
 from settings import Settings, parse
 
@@ -93,10 +93,7 @@ def main() -> None:
     # what is looked at and exported: the running average, or the model itself
     shown = copy.deepcopy(model) if config.average else model
     parameters, shown_parameters = (list(which.named_for_file().values()) for which in (model, shown))
-    betas = (config.beta1, config.beta2)
-    optimizer = torch.optim.AdamW(
-        parameters, config.rate, betas, config.epsilon, config.weight_decay, fused=device.type == "cuda"
-    )
+    optimizer = optimizer_of(parameters, config, device)
 
     places, state = [(0, 0)] * config.batch, model.start(config.batch, device)
     step, minutes, best, since_best = 0, 0.0, None, 0
@@ -126,39 +123,26 @@ def main() -> None:
     while not is_over and since_best < config.patience:
         # the learning rate of this step, and dropout that does not depend on interruptions
         rate = rate_at(config, step, minutes)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         torch.manual_seed((config.seed << 40) + step * world + rank)
 
-        # forward and backward; the state is carried on, errors are not led back beyond the sequence
         batch, places = next(batches)
         batch = batch.to(device)
-        network.train()
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits, state = network(batch, tuple(part.detach().float() for part in state))
-        nll = losses(logits, batch)  # (4, time, batch)
-        optimizer.zero_grad(set_to_none=True)
-        # Divided by the same number in every process: the mean that DDP takes is then that of the whole batch.
-        (nll.sum() / (config.batch * config.sequence)).backward()
-
-        # clip and step
-        norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip)
-        if not math.isfinite(norm):
-            raise SystemExit(f"the gradient became {norm.item()} at step {step + 1}: resume with a lower --rate")
-        optimizer.step()
+        try:
+            nll, norm, state = learn(network, parameters, optimizer, rate, batch, state, config)
+        except FloatingPointError as fault:
+            raise SystemExit(f"{fault} at step {step + 1}: resume with a lower --rate") from None
         if config.average:
-            with torch.no_grad():
-                torch._foreach_lerp_(shown_parameters, parameters, 1 - config.average)
+            follow(shown_parameters, parameters, config)
         step += 1
         minutes = agreed(minutes_before + (time.monotonic() - begin) / 60, device)
         is_over = step >= last_step or bool(config.minutes) and minutes >= config.minutes
 
         # log
         if step % config.log_every == 0:
-            bits = bits_of(nll.detach().double().sum((1, 2)), batch.counted.double().sum((1, 2))).tolist()
+            bits = bits_of(nll.double().sum((1, 2)), batch.counted.double().sum((1, 2))).tolist()
             speed = (step - first_step) * per_step / (time.monotonic() - begin)
             if curve:
-                curve.add(step, rate, bits, norm.item())
+                curve.add(step, rate, bits, norm)
             say(f"step {step:6}  loss {sum(bits):7.4f} bits  norm {norm:6.3f}  {speed:8.0f} notes/s")
 
         # a look at the held-out pieces, the best weights, a checkpoint
@@ -204,6 +188,48 @@ def main() -> None:
         dist.barrier()
         del network
         dist.destroy_process_group()
+
+
+def optimizer_of(parameters: list[Tensor], config: Config, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW, as in antiphon-train."""
+    betas = (config.beta1, config.beta2)
+    is_fused = device.type == "cuda"
+    return torch.optim.AdamW(parameters, config.rate, betas, config.epsilon, config.weight_decay, fused=is_fused)
+
+
+def learn(
+    network: nn.Module,
+    parameters: list[Tensor],
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    batch: Batch,
+    state: State,
+    config: Config,
+) -> tuple[Tensor, float, State]:
+    """One step at this learning rate: the losses in nats, (4, time, batch), the length of the gradient, the next state."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    # forward and backward; the state is carried on, errors are not led back beyond the sequence
+    network.train()
+    with torch.autocast(batch.style.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        logits, state = network(batch, tuple(part.detach().float() for part in state))
+    nll = losses(logits, batch)
+    optimizer.zero_grad(set_to_none=True)
+    # Divided by the same number in every process: the mean that DDP takes is then that of the whole batch.
+    (nll.sum() / (config.batch * config.sequence)).backward()
+
+    # clip and step
+    norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip).item()
+    if not math.isfinite(norm):
+        raise FloatingPointError(f"the gradient became {norm}")
+    optimizer.step()
+    return nll.detach(), norm, state
+
+
+@torch.no_grad()
+def follow(shown: list[Tensor], parameters: list[Tensor], config: Config) -> None:
+    """Moves the running average towards the weights."""
+    torch._foreach_lerp_(shown, parameters, 1 - config.average)
 
 
 def start_processes(device: str) -> tuple[int, int, torch.device]:
