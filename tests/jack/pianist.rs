@@ -73,13 +73,17 @@ impl Pianist {
     pub fn sit_down_unplugged() -> Self {
         let (score, to_play) = bounded(QUEUE);
         let (note, noted) = bounded(QUEUE);
-        let ears = open_client("ears");
-        let input = ears.register_port("in", MidiIn::default()).expect("an input port");
-        let ears = ears.activate_async((), Ears { input, noted: note.clone() }).expect("the ears can be activated");
-        let hands = open_client("hands");
-        let output = hands.register_port("out", MidiOut::default()).expect("an output port");
-        let player = Hands { output, to_play, next: None, noted: note };
-        let hands = hands.activate_async((), player).expect("the hands can be activated");
+        let ears = seated(|| {
+            let ears = open_client("ears");
+            let input = ears.register_port("in", MidiIn::default())?;
+            ears.activate_async((), Ears { input, noted: note.clone() })
+        });
+        let hands = seated(|| {
+            let hands = open_client("hands");
+            let output = hands.register_port("out", MidiOut::default())?;
+            let player = Hands { output, to_play: to_play.clone(), next: None, noted: note.clone() };
+            hands.activate_async((), player)
+        });
         Self { hands, _ears: ears, score, noted, log: Vec::new() }
     }
 
@@ -152,6 +156,18 @@ impl Pianist {
             }
         }
         sounding
+    }
+}
+
+/// A client that plays. A server that is still on its way up on a busy machine may refuse the first ones.
+fn seated<C>(sit: impl Fn() -> Result<C, jack::Error>) -> C {
+    let begun = Instant::now();
+    loop {
+        match sit() {
+            Ok(client) => return client,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(15), "no JACK client could play: {error}"),
+        }
+        sleep(Duration::from_millis(50));
     }
 }
 
