@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::flags::JamFlags;
+use super::jam_flags::JamFlags;
 use super::rack::Rack;
 use super::{Failure, model, print_line, say};
 use crate::config::{Config, Effective, Source};

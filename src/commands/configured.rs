@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use super::flags::{Command, Flags, JamFlags};
+use super::flags::{Command, Flags};
+use super::jam_flags::JamFlags;
 use super::{Exit, Failure};
 use crate::config::{
     Config, ConfigError, ConfigFile, Environment, Given, Keys, Source, Sourced, user_file, user_folder, with_switches,

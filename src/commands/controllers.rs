@@ -1,12 +1,24 @@
 //! `antiphon controllers`: the ready-made maps that there are.
 
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::configured::controllers_folder;
-use super::flags::ControllersFlags;
 use super::log::Log;
-use super::{Failure, print_line};
+use super::{Failure, examples, print_line};
 use crate::config::{ControllerMap, ControllerMaps};
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::CONTROLLERS)]
+pub(super) struct ControllersFlags {
+    /// Print this one: its name, or a file
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(flags: &ControllersFlags) -> Result<(), Failure> {
     let mut all = ControllerMaps::all(controllers_folder(None).as_deref());

@@ -1,10 +1,15 @@
 //! `antiphon generate`: a continuation, offline.
 
-use super::flags::GenerateFlags;
+use std::path::PathBuf;
+
+use clap::{Args, value_parser};
+
+use super::flags::{ConfigFlags, PlayingFlags};
 use super::jam::tell_moved_aside;
 use super::log::Log;
 use super::model::{load, seed, settings};
-use super::{Failure, say};
+use super::values::seconds;
+use super::{Failure, examples, say};
 use crate::config::{Config, Effective};
 use crate::continuation::{Continuation, Voice, Window};
 use crate::midi_file::{self, Score, Track, read_notes};
@@ -22,6 +27,28 @@ const MOST_PRIMED: usize = 10_000;
 
 /// Longest silence between two notes.
 const LONGEST_REST: SessionDuration = SessionDuration::from_millis(4_000);
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::GENERATE)]
+pub(super) struct GenerateFlags {
+    #[command(flatten)]
+    pub playing: PlayingFlags,
+
+    #[command(flatten)]
+    pub config: ConfigFlags,
+
+    /// MIDI file to go on with
+    #[arg(long, value_name = "FILE")]
+    pub prime: Option<PathBuf>,
+
+    /// Length of the continuation in seconds
+    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "notes")]
+    pub seconds: Option<f64>,
+
+    /// Length of the continuation in notes, 1 to 100000 [default: 30 seconds]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
+    pub notes: Option<u32>,
+}
 
 pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure> {
     let prime = match &flags.prime {

@@ -2,12 +2,25 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use super::configured::keys;
-use super::flags::InitFlags;
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, examples, say};
 use crate::config::{template, user_file};
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::INIT)]
+pub(super) struct InitFlags {
+    /// Where to write [default: antiphon/antiphon.toml in the user's configuration folder]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
 
 pub(super) fn run(flags: &InitFlags) -> Result<(), Failure> {
     let no_home = || Failure::new(Exit::Usage, "this system names no home folder; say where with --config FILE");

@@ -20,7 +20,7 @@ use reload::Reloading;
 use serde_json::json;
 
 use super::configured::Arguments;
-use super::flags::JamFlags;
+use super::jam_flags::JamFlags;
 use super::log::{Growing, Log, Troubles};
 use super::model::{Loaded, load, settings};
 use super::rack::Rack;

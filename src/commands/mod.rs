@@ -14,6 +14,7 @@ mod generate;
 mod http_flags;
 mod init;
 mod jam;
+mod jam_flags;
 mod log;
 mod model;
 mod monitor;
@@ -29,6 +30,7 @@ mod sound_flags;
 mod soundfonts;
 mod supervisor;
 mod take_flags;
+mod values;
 mod watching;
 
 use std::ffi::OsString;

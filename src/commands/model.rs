@@ -1,12 +1,14 @@
 //! `antiphon model`, and how the commands load a model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::flags::{ModelFlags, PlayingFlags};
-use super::{Failure, print_line};
+use super::flags::{ConfigFlags, PlayingFlags};
+use super::values::engine;
+use super::{Failure, examples, print_line};
 use crate::config::Effective;
 use crate::continuation::Continuation;
 use crate::model::{
@@ -22,6 +24,25 @@ pub(super) const TRAINED: &str = "models/antiphon.onnx";
 
 /// Notes sampled to measure the speed.
 const MEASURED_NOTES: usize = 200;
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::MODEL)]
+pub(super) struct ModelFlags {
+    /// Model file [default: as for jam]
+    #[arg(value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub config: ConfigFlags,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+}
 
 /// A loaded model, and what to tell about it.
 pub(super) struct Loaded {

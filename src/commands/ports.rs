@@ -1,8 +1,17 @@
 //! `antiphon ports`.
 
-use super::flags::PortsFlags;
-use super::{Failure, print_line};
+use clap::Args;
+
+use super::{Failure, examples, print_line};
 use crate::ports::{PortName, list};
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(after_help = examples::PORTS)]
+pub(super) struct PortsFlags {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[expect(clippy::unnecessary_wraps, reason = "every command returns the same")]
 pub(super) fn run(flags: PortsFlags) -> Result<(), Failure> {

@@ -81,7 +81,7 @@ pub(super) enum Form {
 }
 
 fn gain(text: &str) -> Result<f32, String> {
-    super::flags::in_range(text, 0.0, 4.0)
+    super::values::in_range(text, 0.0, 4.0)
 }
 
 pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {

@@ -2,19 +2,52 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde_json::json;
 
-use super::flags::ReplayFlags;
 use super::jam::tell_moved_aside;
 use super::log::Log;
-use super::{Exit, Failure, print_line, say};
+use super::values::engine;
+use super::{Exit, Failure, examples, print_line, say};
 use crate::ensemble::Ensemble;
-use crate::model::{BUNDLED_MODEL, Engine, LstmModel, ModelFile, NoteModel as _, Origin};
+use crate::model::{BUNDLED_MODEL, Engine, EngineChoice, LstmModel, ModelFile, NoteModel as _, Origin};
 use crate::recorder::{RecordError, write_take};
 use crate::replay::{Ending, Replayed, replay};
 use crate::session_file::{Header, Reader};
 use crate::take::Take;
 use crate::time::SessionTime;
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::REPLAY)]
+pub(super) struct ReplayFlags {
+    /// Session file, as `antiphon jam` leaves it beside each take
+    #[arg(value_name = "SESSION")]
+    pub session: PathBuf,
+
+    /// MIDI file to write; an earlier one is moved aside [default: SESSION's name with -replay.mid]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Where a model of the session is now; may be given several times [default: where it was]
+    #[arg(long, value_name = "FILE")]
+    pub model: Vec<PathBuf>,
+
+    /// Take the first --model even where it is another one than was played: hear how it would have answered
+    #[arg(long, requires = "model")]
+    pub other_model: bool,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+
+    /// End with exit code 9 when the plan is not the same as it was played, or the session file is not whole
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print what became of it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(flags: &ReplayFlags) -> Result<(), Failure> {
     let mut session = Reader::open(&flags.session)?;

@@ -1,9 +1,9 @@
 //! `antiphon settings`: what can be set and asked for while it plays.
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::flags::SettingsFlags;
-use super::{Failure, print_line};
+use super::{Failure, examples, print_line};
 use crate::control::WORDS;
 use crate::settings::{SETTINGS, Setting};
 use crate::surface::osc::Listing;
@@ -21,6 +21,18 @@ const LINES: [(&str, &str); 4] = [
     ("learn key WHAT", "the next key that is pressed is WHAT from now on"),
     ("forget WHAT", "a message (cc74@1), or all messages that are WHAT, are music again"),
 ];
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(after_help = examples::SETTINGS)]
+pub(super) struct SettingsFlags {
+    /// The OSC addresses instead: what can be sent to `jam --osc`, and what it tells
+    #[arg(long)]
+    pub osc: bool,
+
+    /// As JSON
+    #[arg(long, conflicts_with = "osc")]
+    pub json: bool,
+}
 
 pub(super) fn run(flags: SettingsFlags) -> Result<(), Failure> {
     if flags.osc {

@@ -28,9 +28,9 @@ impl TakeFlags {
 }
 
 fn silence(text: &str) -> Result<f64, String> {
-    super::flags::in_range(text, 1.0, 86_400.0)
+    super::values::in_range(text, 1.0, 86_400.0)
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
-    super::flags::in_range(text, 1.0, 10_080.0)
+    super::values::in_range(text, 1.0, 10_080.0)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{Finding, systems};
 use crate::commands::configured::Arguments;
-use crate::commands::flags::JamFlags;
+use crate::commands::jam_flags::JamFlags;
 use crate::commands::model::{load, note_times};
 use crate::ports::{self, Backend, PortName};
 

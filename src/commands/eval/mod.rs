@@ -13,23 +13,81 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use clap::{Args, value_parser};
 use continuations::Drawing;
 use files::StyleFiles;
 use pieces::Piece;
 use report::Cost;
 
-use super::flags::EvalFlags;
-use super::{Exit, Failure, print_line};
+use super::values::{engine, probability, temperature};
+use super::{Exit, Failure, examples, print_line};
 use crate::evaluation::{Passages, Tally, class_bits, coinciding, figures, remembering};
 use crate::markov::{Training, fingerprint, in_parallel};
 use crate::memory::Memory;
-use crate::model::{Engine, LstmModel, ModelError, ModelFile};
+use crate::model::{Engine, EngineChoice, LstmModel, ModelError, ModelFile};
 use crate::sampler::Sampling;
 
 /// Threads unless told otherwise, at most.
 const MOST_THREADS: usize = 8;
 /// Figures behind a place of the training pieces that are told apart when looking for copies.
 const LONGEST_COPY: usize = 128;
+
+#[derive(Debug, Args)]
+#[command(after_help = examples::EVAL)]
+pub(super) struct EvalFlags {
+    /// Model file
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+
+    /// Pieces to evaluate on: a folder with one folder for each style; of a style with train/ and test/, test/ is taken
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+
+    /// Pieces that the baselines learn from; of a style with train/, that part; may be given several times
+    /// [default: the train/ beside each test/ that is taken]
+    #[arg(long, value_name = "FOLDER")]
+    pub train: Vec<PathBuf>,
+
+    /// As JSON: one line for each piece, then one for all
+    #[arg(long)]
+    pub json: bool,
+
+    /// What runs the model: `auto`, `embedded`, or the path of an ONNX Runtime library
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = engine)]
+    pub engine: EngineChoice,
+
+    /// Tell the model each piece's style, where it knows it; otherwise it is told `any`
+    #[arg(long)]
+    pub style_told: bool,
+
+    /// Most training notes that the baselines of a style learn from, 1000 to 100000000
+    #[arg(long, value_name = "N", default_value_t = 1_500_000, value_parser = value_parser!(u32).range(1000..=100_000_000))]
+    pub training_notes: u32,
+
+    /// How much the piece itself has to say in what comes next, 0 to 1: 0 is the model alone
+    #[arg(long, value_name = "M", default_value_t = 1.0, value_parser = probability)]
+    pub memory: f32,
+
+    /// Continue so many of the pieces, 0 to 10000, and compare the continuations with what people wrote
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(0..=10_000))]
+    pub generate: u32,
+
+    /// How bold the continuations are: 0.01 to 4
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f32,
+
+    /// Continuations draw only from the likeliest choices that together have this probability: 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 0.97, value_parser = probability)]
+    pub top_p: f32,
+
+    /// Seed of the continuations
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Threads to work on, 1 to 64 [default: as many as there are processors, 8 at most]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=64))]
+    pub threads: Option<u8>,
+}
 
 /// A style that is evaluated.
 struct Style {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::commands::flags::JamFlags;
+use crate::commands::jam_flags::JamFlags;
 use crate::commands::model::{Loaded, TRAINED, load, seed};
 use crate::commands::{Exit, Failure};
 use crate::ensemble::Opening;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::opening::Models;
 use crate::commands::Failure;
 use crate::commands::configured::Arguments;
-use crate::commands::flags::JamFlags;
+use crate::commands::jam_flags::JamFlags;
 use crate::commands::rack::Rack;
 use crate::config::{Config, Effective, Given, Sourced};
 use crate::control::{Assignment, Control, ControlMap, MapChange};

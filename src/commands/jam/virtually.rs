@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::opening::{Human, end_of, header};
 use super::tell_moved_aside;
 use crate::commands::Failure;
-use crate::commands::flags::JamFlags;
+use crate::commands::jam_flags::JamFlags;
 use crate::commands::model::Loaded;
 use crate::commands::signals::Signals;
 use crate::conductor::LEAD;
