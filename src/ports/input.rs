@@ -212,3 +212,55 @@ impl InputSink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_reaches_nobody_and_keys_that_do_not_reach_the_player_are_counted() {
+        let (to_conductor, heard) = crossbeam_channel::bounded(8);
+        let (to_player, told) = crossbeam_channel::bounded(1);
+        let (status, routing) = (Arc::new(Status::default()), Arc::new(Routing::default()));
+        let sink =
+            InputSink::new(to_conductor, Arc::default(), Arc::clone(&status)).telling(to_player, Arc::clone(&routing));
+        let note = |key| ShortMessage::note_on(0, key, 80);
+        let at = SessionTime::from_micros(5_000);
+        routing.echoes.sent(SessionTime::ZERO, note(60), crate::echo::Origin::Own);
+        for key in [60, 60, 62, 64] {
+            sink.push(at, note(key).as_bytes());
+        }
+        let human = |key| Cue::Human(TimedMessage { time: at, message: note(key) });
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [human(60), human(62), human(64)]);
+        assert_eq!(told.len(), 1);
+        assert_eq!([&status.echoes, &status.player_missed].map(|count| count.load(Relaxed)), [1, 2]);
+        assert!(status.losses().contains("2 keys of yours"), "{}", status.losses());
+    }
+
+    #[test]
+    fn a_mapped_panic_reaches_the_player_by_itself_and_its_release_does_not() {
+        let (to_conductor, heard) = crossbeam_channel::bounded(8);
+        let (to_player, told) = crossbeam_channel::bounded(8);
+        let routing = Arc::new(Routing::default());
+        let mapped = ["cc119=panic", "cc120=panic", "key30=panic", "bend=panic", "cc118=hand-over"];
+        let mapped = mapped.map(|text| crate::control::Assignment::parse(text).expect("well formed"));
+        let controls = crate::control::ControlMap::new(vec![mapped.to_vec()]);
+        let sink =
+            InputSink::new(to_conductor, controls.claims(), Arc::default()).telling(to_player, Arc::clone(&routing));
+        let calls = [
+            (vec![0xb3, 119, 127], true),
+            (vec![0xb3, 119, 0], false),
+            (vec![0xb0, 120, 64], true),
+            (vec![0x90, 30, 1], true),
+            (vec![0x80, 30, 1], false),
+            (vec![0xe0, 0, 127], false),
+            (vec![0xb0, 118, 127], false),
+        ];
+        for (bytes, calls) in calls {
+            sink.push(SessionTime::ZERO, &bytes);
+            assert_eq!(routing.takes_call_for_silence(), calls, "{bytes:?}");
+            assert_eq!(told.try_iter().count(), usize::from(calls), "{bytes:?}");
+            assert!(matches!(heard.try_recv(), Ok(Cue::Knob(_))), "{bytes:?}");
+        }
+    }
+}

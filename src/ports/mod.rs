@@ -5,6 +5,7 @@ mod announcements;
 #[cfg(test)]
 pub(crate) mod by_hand;
 mod cables;
+mod error;
 mod file;
 mod held;
 mod input;
@@ -15,6 +16,7 @@ mod listening;
 mod midir_source;
 mod name;
 mod name_lock;
+mod none;
 mod offset;
 mod player_thread;
 mod realtime;
@@ -30,12 +32,10 @@ mod system;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cables::{Board, CableId, Door, Found};
 use crossbeam_channel::Sender;
-use player_thread::Started;
-use thiserror::Error;
 
 pub use cables::{Cable, CableState, Cables, Direction, Keeper, Ports};
+pub use error::PortError;
 pub use file::FilePlayer;
 pub use input::{Cue, InputSink};
 pub use name::PortName;
@@ -54,7 +54,6 @@ pub(crate) use rtkit::greatest_priority;
 pub(crate) use sound::Surroundings;
 pub use sound::{Callback, Sound, SoundFigures, SoundSettings, Speaker};
 
-use crate::conductor::LEAD;
 use crate::control::Claims;
 use crate::player::PlayerCommand;
 use crate::sight::Sight;
@@ -78,84 +77,6 @@ pub enum Backend {
     Jack,
     /// No MIDI system: a file or the bundled phrase plays the human, and the session is only recorded
     None,
-}
-
-/// Why the ports could not be opened.
-#[derive(Debug, Error)]
-pub enum PortError {
-    /// The MIDI system is not there.
-    #[error("{system} is not available: {why}")]
-    Unavailable {
-        /// Its name.
-        system: &'static str,
-        /// What it said, or what to do.
-        why: String,
-    },
-    /// No port of that name.
-    #[error("no {direction} port is called {wanted:?}; {}", listing(.there))]
-    Unknown {
-        /// `input` (one that sends to us) or `output`.
-        direction: &'static str,
-        /// What was asked for.
-        wanted: String,
-        /// The ports there are.
-        there: Vec<String>,
-    },
-    /// Several ports match.
-    #[error("{wanted:?} fits several {direction} ports: {}; name one in full", .matching.join(", "))]
-    Ambiguous {
-        /// `input` (one that sends to us) or `output`.
-        direction: &'static str,
-        /// What was asked for.
-        wanted: String,
-        /// The ports that match.
-        matching: Vec<String>,
-    },
-    /// Somebody has the name already.
-    #[error(
-        "{holder} is called {:?} on {system} already; end it, or give this one another name: --name other",
-        .name.client()
-    )]
-    NameTaken {
-        /// Who.
-        holder: String,
-        /// The name.
-        name: PortName,
-        /// The system's name.
-        system: &'static str,
-    },
-    /// A port refused.
-    #[error("{system} refused the port {port:?}: {why}")]
-    Refused {
-        /// The system's name.
-        system: &'static str,
-        /// The port.
-        port: String,
-        /// What it said.
-        why: String,
-    },
-}
-
-fn listing(ports: &[String]) -> String {
-    if ports.is_empty() { "there is none".into() } else { format!("there are: {}", ports.join(", ")) }
-}
-
-/// The port of `there` that `wanted` names: by its full name, else the only one that contains it, in any case.
-fn find_port(direction: &'static str, wanted: &str, there: &[String]) -> Result<usize, PortError> {
-    if let Some(exact) = there.iter().position(|name| name == wanted) {
-        return Ok(exact);
-    }
-    let fold = wanted.to_lowercase();
-    let matching: Vec<usize> = (0..there.len()).filter(|&i| there[i].to_lowercase().contains(&fold)).collect();
-    match matching[..] {
-        [only] => Ok(only),
-        [] => Err(PortError::Unknown { direction, wanted: wanted.to_owned(), there: there.to_vec() }),
-        _ => Err(PortError::Ambiguous {
-            direction,
-            wanted: wanted.to_owned(),
-            matching: matching.into_iter().map(|i| there[i].clone()).collect(),
-        }),
-    }
 }
 
 /// Named ports to attach to beside the virtual ones.
@@ -294,7 +215,7 @@ pub fn open(backend: Backend, attachments: &Attachments, wiring: Wiring) -> Resu
     let opened = match backend {
         Backend::System => system::open(attachments, wiring),
         Backend::Jack => open_jack(attachments, wiring),
-        Backend::None | Backend::Auto => none(attachments, wiring),
+        Backend::None | Backend::Auto => none::open(attachments, wiring),
     };
     Ok(OpenPorts { name_lock, ..opened? })
 }
@@ -312,59 +233,6 @@ impl Backend {
             named => named,
         }
     }
-}
-
-fn none(attachments: &Attachments, mut wiring: Wiring) -> Result<OpenPorts, PortError> {
-    let named = attachments.from.first().map(|name| ("input", name));
-    if let Some((direction, name)) = named.or(attachments.to.first().map(|to| ("output", &to.name))) {
-        return Err(PortError::Unknown { direction, wanted: name.clone(), there: Vec::new() });
-    }
-    let Started { orders, thread, timing, .. } = PlayerThread::start(None, Offset::default(), &mut wiring)?;
-    let shown = (wiring.clock, wiring.status, wiring.watchers);
-    let keeper = Keeper::start(Door::new(), Box::new(NoBoard), [], attachments.required, shown)?;
-    Ok(OpenPorts {
-        system: "none".to_owned(),
-        timing,
-        lead: LEAD,
-        listening: None,
-        sending: None,
-        player: PlayerLink::Thread(orders),
-        keeper,
-        inputs: Vec::new(),
-        release: thread.release(),
-        silence: thread.silence(&wiring.routing),
-        name_lock: None,
-        output: Box::new(thread),
-    })
-}
-
-/// No MIDI system: there is nothing to attach to.
-struct NoBoard;
-
-impl Board for NoBoard {
-    fn system(&self) -> String {
-        "none".to_owned()
-    }
-
-    fn there(&mut self) -> Option<[Vec<Found>; 2]> {
-        Some([Vec::new(), Vec::new()])
-    }
-
-    fn accepts(&self, direction: Direction, wanted: &Destination) -> Result<(), PortError> {
-        Err(PortError::Unknown { direction: direction.name(), wanted: wanted.name.clone(), there: Vec::new() })
-    }
-
-    fn plug(&mut self, _: CableId, direction: Direction, port: &Found, _: Offset) -> Result<(), PortError> {
-        Err(PortError::Unknown { direction: direction.name(), wanted: port.name.clone(), there: Vec::new() })
-    }
-
-    fn is_plugged(&mut self, _: CableId) -> bool {
-        false
-    }
-
-    fn unplug(&mut self, _: CableId) {}
-
-    fn remove(&mut self, _: CableId) {}
 }
 
 #[cfg(feature = "jack")]
@@ -406,79 +274,4 @@ pub fn list() -> Vec<SystemPorts> {
     #[cfg(not(feature = "jack"))]
     systems.push(SystemPorts { system: JACK, ports: Err(NO_JACK.into()) });
     systems
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering::Relaxed;
-
-    use super::*;
-    use crate::midi::{ShortMessage, TimedMessage};
-    use crate::time::SessionTime;
-
-    fn there() -> Vec<String> {
-        ["Midi Through:Port-0 14:0", "Keystation 49 20:0", "Keystation 49 20:1"].map(String::from).to_vec()
-    }
-
-    #[test]
-    fn an_echo_reaches_nobody_and_keys_that_do_not_reach_the_player_are_counted() {
-        let (to_conductor, heard) = crossbeam_channel::bounded(8);
-        let (to_player, told) = crossbeam_channel::bounded(1);
-        let (status, routing) = (Arc::new(Status::default()), Arc::new(Routing::default()));
-        let sink =
-            InputSink::new(to_conductor, Arc::default(), Arc::clone(&status)).telling(to_player, Arc::clone(&routing));
-        let note = |key| ShortMessage::note_on(0, key, 80);
-        let at = SessionTime::from_micros(5_000);
-        routing.echoes.sent(SessionTime::ZERO, note(60), crate::echo::Origin::Own);
-        for key in [60, 60, 62, 64] {
-            sink.push(at, note(key).as_bytes());
-        }
-        let human = |key| Cue::Human(TimedMessage { time: at, message: note(key) });
-        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [human(60), human(62), human(64)]);
-        assert_eq!(told.len(), 1);
-        assert_eq!([&status.echoes, &status.player_missed].map(|count| count.load(Relaxed)), [1, 2]);
-        assert!(status.losses().contains("2 keys of yours"), "{}", status.losses());
-    }
-
-    #[test]
-    fn a_mapped_panic_reaches_the_player_by_itself_and_its_release_does_not() {
-        let (to_conductor, heard) = crossbeam_channel::bounded(8);
-        let (to_player, told) = crossbeam_channel::bounded(8);
-        let routing = Arc::new(Routing::default());
-        let mapped = ["cc119=panic", "cc120=panic", "key30=panic", "bend=panic", "cc118=hand-over"];
-        let mapped = mapped.map(|text| crate::control::Assignment::parse(text).expect("well formed"));
-        let controls = crate::control::ControlMap::new(vec![mapped.to_vec()]);
-        let sink =
-            InputSink::new(to_conductor, controls.claims(), Arc::default()).telling(to_player, Arc::clone(&routing));
-        let calls = [
-            (vec![0xb3, 119, 127], true),
-            (vec![0xb3, 119, 0], false),
-            (vec![0xb0, 120, 64], true),
-            (vec![0x90, 30, 1], true),
-            (vec![0x80, 30, 1], false),
-            (vec![0xe0, 0, 127], false),
-            (vec![0xb0, 118, 127], false),
-        ];
-        for (bytes, calls) in calls {
-            sink.push(SessionTime::ZERO, &bytes);
-            assert_eq!(routing.takes_call_for_silence(), calls, "{bytes:?}");
-            assert_eq!(told.try_iter().count(), usize::from(calls), "{bytes:?}");
-            assert!(matches!(heard.try_recv(), Ok(Cue::Knob(_))), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn a_port_is_found_by_a_part_of_its_name_in_any_case() {
-        assert_eq!(find_port("input", "through", &there()).expect("one"), 0);
-        assert_eq!(find_port("input", "Keystation 49 20:1", &there()).expect("one"), 2);
-    }
-
-    #[test]
-    fn an_unknown_port_answers_with_those_there_are() {
-        let error = find_port("output", "Juno", &there()).expect_err("none").to_string();
-        assert!(error.contains("Juno") && error.contains("Midi Through"), "{error}");
-        assert!(find_port("output", "Juno", &[]).expect_err("none").to_string().contains("there is none"));
-        let error = find_port("input", "keystation", &there()).expect_err("two").to_string();
-        assert!(error.contains("20:0") && error.contains("20:1"), "{error}");
-    }
 }

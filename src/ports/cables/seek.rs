@@ -1,7 +1,7 @@
 //! Finding the port that is meant among those that there are.
 
 use super::Direction;
-use crate::ports::{PortError, find_port};
+use crate::ports::PortError;
 
 /// A port that there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,24 @@ pub(super) fn seek<'a>(
     }
     let names: Vec<String> = there.iter().map(|port| port.name.clone()).collect();
     find_port(direction.name(), wanted, &names).map(|found| &there[found])
+}
+
+/// The port of `there` that `wanted` names: by its full name, else the only one that contains it, in any case.
+fn find_port(direction: &'static str, wanted: &str, there: &[String]) -> Result<usize, PortError> {
+    if let Some(exact) = there.iter().position(|name| name == wanted) {
+        return Ok(exact);
+    }
+    let fold = wanted.to_lowercase();
+    let matching: Vec<usize> = (0..there.len()).filter(|&i| there[i].to_lowercase().contains(&fold)).collect();
+    match matching[..] {
+        [only] => Ok(only),
+        [] => Err(PortError::Unknown { direction, wanted: wanted.to_owned(), there: there.to_vec() }),
+        _ => Err(PortError::Ambiguous {
+            direction,
+            wanted: wanted.to_owned(),
+            matching: matching.into_iter().map(|i| there[i].clone()).collect(),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -91,5 +109,24 @@ mod tests {
         ] {
             assert_eq!(stable_name(name), stable);
         }
+    }
+
+    fn there() -> Vec<String> {
+        ["Midi Through:Port-0 14:0", "Keystation 49 20:0", "Keystation 49 20:1"].map(String::from).to_vec()
+    }
+
+    #[test]
+    fn a_port_is_found_by_a_part_of_its_name_in_any_case() {
+        assert_eq!(find_port("input", "through", &there()).expect("one"), 0);
+        assert_eq!(find_port("input", "Keystation 49 20:1", &there()).expect("one"), 2);
+    }
+
+    #[test]
+    fn an_unknown_port_answers_with_those_there_are() {
+        let error = find_port("output", "Juno", &there()).expect_err("none").to_string();
+        assert!(error.contains("Juno") && error.contains("Midi Through"), "{error}");
+        assert!(find_port("output", "Juno", &[]).expect_err("none").to_string().contains("there is none"));
+        let error = find_port("input", "keystation", &there()).expect_err("two").to_string();
+        assert!(error.contains("20:0") && error.contains("20:1"), "{error}");
     }
 }
