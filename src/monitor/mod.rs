@@ -6,6 +6,7 @@
 
 mod address;
 mod hands;
+mod help;
 mod link;
 mod look;
 mod painting;
@@ -14,6 +15,7 @@ mod roll;
 mod scene;
 mod screen;
 mod snapshot;
+mod steps;
 mod wire;
 
 pub use address::Address;
