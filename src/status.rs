@@ -38,6 +38,8 @@ pub struct Status {
     pub input_dropped: AtomicU64,
     /// Times at which the MIDI system had no room for what came in. How much that was it does not tell.
     pub input_overruns: AtomicU64,
+    /// Xruns of JACK: how often periods were late, ours or somebody else's. What was in them is lost to whoever listens.
+    pub xruns: AtomicU64,
     /// Keys of the human of which the player was not told because its queue was full.
     pub player_missed: AtomicU64,
     /// Messages of our own that came back and were not heard.
@@ -129,6 +131,7 @@ impl Default for Status {
             sysex_recorded: AtomicU64::new(0),
             input_dropped: AtomicU64::new(0),
             input_overruns: AtomicU64::new(0),
+            xruns: AtomicU64::new(0),
             player_missed: AtomicU64::new(0),
             echoes: AtomicU64::new(0),
             unheard: AtomicU64::new(0),

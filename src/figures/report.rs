@@ -35,6 +35,9 @@ pub struct Report {
     pub deepest: Deepest,
     /// What was lost elsewhere.
     pub dropped: Dropped,
+    /// See [`Status::xruns`].
+    #[serde(default)]
+    pub xruns: u64,
     /// The sound of `--synth`, once a device has been open.
     #[serde(default)]
     pub sound: Option<SoundReport>,
@@ -168,6 +171,7 @@ impl Report {
                 sysex_pieces: count(&status.sysex_dropped),
                 sysex: count(&status.sysex_lost),
             },
+            xruns: count(&status.xruns),
             sound: (count(&status.sound.blocks) > 0).then(|| SoundReport {
                 rate: status.sound.rate.load(Relaxed),
                 frames: status.sound.frames.load(Relaxed),
@@ -180,7 +184,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A table of the times in milliseconds, and three lines of counts.
+    /// A table of the times in milliseconds, and three lines of counts; more where there is more to tell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = [
             ("note heard to state", &self.note_to_state),
@@ -207,6 +211,9 @@ impl fmt::Display for Report {
         write!(f, "deepest queues: input {input} ({} dropped), ", dropped.input)?;
         write!(f, "player {player}, record {record} ({} dropped); ", dropped.record)?;
         write!(f, "{} notes never heard by the model", dropped.model)?;
+        if self.xruns > 0 {
+            write!(f, "\nJACK: {} xruns", self.xruns)?;
+        }
         let Some(SoundReport { rate, frames, latency_us, dropouts, lost }) = self.sound else { return Ok(()) };
         if rate == 0 {
             f.write_str("\nsound: no device is open, ")?;

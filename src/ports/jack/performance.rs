@@ -142,6 +142,8 @@ impl Performance {
         let begin = self.jack_clock.session_time(begin_us);
         let period = Period::new(begin, scope.n_frames(), client.sample_rate(), length);
         if self.follows_late_ones(scope) {
+            // Told by the server a moment after it is seen by the frames, one counts once.
+            self.status.xruns.fetch_add(u64::from(!self.stranded.is_in_doubt()), Relaxed);
             self.stranded.late(begin);
         }
         self.played_to = period.time_of(scope.n_frames());

@@ -88,6 +88,12 @@ fn text(status: &Status) -> String {
         &[("", float(status.systems_lost.load(Relaxed)))],
     );
     family(
+        "xruns_total",
+        "counter",
+        "Times at which periods of JACK were late, ours or somebody else's.",
+        &[("", float(report.xruns))],
+    );
+    family(
         "sound_dropouts_total",
         "counter",
         "Blocks of the sound of --synth that came too late to be heard whole.",

@@ -128,6 +128,7 @@ function showFigures({ figures, losses }) {
     ["Choosing a note, p99", p99(figures.note_sampled)],
     ["Plan revised, p99", p99(figures.plan_revised)],
     ["Plan ran dry", String(figures.notes.plan_ran_dry)],
+    ...(figures.xruns ? [["Xruns of JACK", String(figures.xruns)]] : []),
     ["Lost", losses || "nothing"],
   ];
   find("meters").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", {}, value)]));
