@@ -9,8 +9,10 @@
 //! second. Nobody waits for the box: it lies in a channel of one place in between.
 
 mod board;
+mod ears;
 mod frames;
 mod performance;
+mod placer;
 mod process;
 mod pump;
 mod stale;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use jack::{Client, CycleTimes, Frames, MidiIn, MidiOut, MidiWriter, Port, ProcessScope, RawMidi, Time};
+use jack::{Client, CycleTimes, Frames, MidiIn, MidiOut, Port, ProcessScope, Time};
 use rtrb::{Consumer, Producer};
 
 use super::Signals;
+use super::ears::Ears;
 use super::frames::{JackOffset, Period};
+use super::placer::{Placer, note_down};
 use super::stranded::Stranded;
 use crate::control::Claims;
-use crate::echo::Origin;
 use crate::fault;
-use crate::midi::{ShortMessage, TimedMessage};
+use crate::midi::TimedMessage;
 use crate::playback::Tape;
 use crate::player::{Owed, Player, PlayerCommand};
 use crate::ports::held::Held;
@@ -319,153 +320,4 @@ impl Performance {
 fn can_be(period: &CycleTimes, now: Time) -> bool {
     let ahead = period.next_usecs.saturating_sub(period.current_usecs).min(BELIEVED_WITHIN_US);
     (now.saturating_sub(BELIEVED_WITHIN_US)..=now + ahead).contains(&period.current_usecs)
-}
-
-/// What has to do with the human's messages in a period.
-struct Ears<'a> {
-    player: &'a mut Player,
-    thru: &'a mut Thru,
-    tape: &'a mut Tape,
-    held: &'a mut Held,
-    heard: &'a mut Producer<TimedMessage>,
-    slicer: &'a mut Slicer,
-    pieces: &'a mut Producer<Piece>,
-    routing: &'a Routing,
-    controls: &'a Claims,
-    status: &'a Status,
-}
-
-impl Ears<'_> {
-    /// The port has this, which may be a message of the human, or an echo of ours.
-    fn meet(&mut self, time: SessionTime, bytes: &[u8], out: &mut Placer<'_>) {
-        let Ok(message) = ShortMessage::from_bytes(bytes) else {
-            self.status.passed_over.fetch_add(1, Relaxed);
-            return;
-        };
-        if self.routing.echoes.is_echo(time, message, &self.routing.hands) {
-            self.status.echoes.fetch_add(1, Relaxed);
-            return;
-        }
-        self.held.hear(message);
-        self.hear(TimedMessage { time, message }, out);
-    }
-
-    /// A part of SysEx goes to the recorder.
-    fn keep(&mut self, piece: Piece) {
-        if self.pieces.push(piece).is_err() {
-            self.status.sysex_dropped.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// The human sends this.
-    fn hear(&mut self, timed: TimedMessage, out: &mut Placer<'_>) {
-        let TimedMessage { time, message } = timed;
-        self.status.received.fetch_add(1, Relaxed);
-        self.routing.hands.hear(message);
-        if self.controls.claims(message) {
-            // Heard of in the next period.
-            if self.controls.calls_for_panic(message) {
-                self.routing.call_for_silence();
-            }
-        } else {
-            let now = out.latency.musical(time);
-            out.speaker.play(Part::Human, time, message);
-            self.player.play(now, |time, message| out.send(time, message));
-            self.tape.play(now, |time, message| out.pass_own(time, message));
-            out.left = None;
-            self.player.command(PlayerCommand::Human(timed), now, |time, message| out.send(time, message));
-            self.tape.command(PlayerCommand::Human(timed), |message| out.pass_own(now, message));
-            if message.takes_the_turn() {
-                self.status.figures.human_struck();
-                out.left.into_iter().for_each(|left| self.status.figures.barge_in.add(left.since(time)));
-            }
-            if self.thru.passes(message, self.routing.thru()) {
-                out.pass(now, message);
-            }
-        }
-        if self.heard.push(timed).is_err() {
-            self.status.input_dropped.fetch_add(1, Relaxed);
-            self.routing.hands.missed_in_a_ring();
-        }
-    }
-
-    /// A source has gone: what the human held goes up, and a SysEx message that will not go on ends.
-    fn let_go(&mut self, now: SessionTime, out: &mut Placer<'_>) {
-        self.slicer.break_off().into_iter().for_each(|end| self.keep(end));
-        std::mem::take(self.held).release(|message| self.hear(TimedMessage { time: now, message }, out));
-    }
-}
-
-/// Writes messages into the period at their frames, which JACK wants in order.
-struct Placer<'a> {
-    writer: MidiWriter<'a>,
-    period: Period,
-    latency: Offset,
-    frame: Frames,
-    /// The time of the frame at which the last message left.
-    left: Option<SessionTime>,
-    sent: &'a mut Producer<Happening>,
-    routing: &'a Routing,
-    speaker: &'a mut Speaker,
-    owed: &'a mut Owed,
-    stranded: &'a mut Stranded,
-    status: &'a Status,
-}
-
-impl Placer<'_> {
-    /// Writes what is owed.
-    fn pay(&mut self) {
-        for note_off in self.owed.take() {
-            self.write(note_off);
-        }
-    }
-
-    fn write(&mut self, message: ShortMessage) {
-        if self.writer.write(&RawMidi { time: self.frame, bytes: message.as_bytes() }).is_err() {
-            self.status.send_failed.fetch_add(1, Relaxed);
-            self.owed.add(message);
-        }
-    }
-
-    /// Antiphon plays this.
-    fn send(&mut self, time: SessionTime, message: ShortMessage) {
-        let left = self.place(time, message, Origin::Own);
-        self.left = Some(left);
-        if message.is_note_on() {
-            self.status.figures.note_left(self.latency.leaves_at(time), left);
-        }
-        self.speaker.play(Part::Ai, left, message);
-        // What was late is recorded where it sounded.
-        let time = time.max(self.latency.musical(self.period.begin));
-        note_down(TimedMessage { time, message }, self.sent, self.status);
-    }
-
-    /// A take that is played back has this; it is not recorded again.
-    fn pass_own(&mut self, time: SessionTime, message: ShortMessage) {
-        let left = self.place(time, message, Origin::Own);
-        self.speaker.play(Part::Ai, left, message);
-    }
-
-    /// The human played this; it is recorded as theirs.
-    fn pass(&mut self, time: SessionTime, message: ShortMessage) {
-        self.place(time, message, Origin::Thru);
-    }
-
-    /// Writes at the frame nearest to the musical time `time`, and says when that is.
-    fn place(&mut self, time: SessionTime, message: ShortMessage, origin: Origin) -> SessionTime {
-        self.frame = self.period.nearest(self.latency.leaves_at(time)).max(self.frame);
-        let left = self.period.time_of(self.frame);
-        self.routing.echoes.sent(left, message, origin);
-        self.stranded.sent(left, message);
-        self.write(message);
-        left
-    }
-}
-
-/// Antiphon has played this. Policy when full: the copy is dropped and counted; the sound goes on.
-fn note_down(played: TimedMessage, sent: &mut Producer<Happening>, status: &Status) {
-    status.sent(played.message);
-    if sent.push(Happening::Ai(played)).is_err() {
-        status.record_dropped.fetch_add(1, Relaxed);
-    }
 }
