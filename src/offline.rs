@@ -12,8 +12,8 @@ use crate::take::Happening;
 use crate::time::SessionTime;
 use crate::transcript::Call;
 
-/// Runs a session from its beginning to `until`, or until `stopped` says so. `input` is in time order. At the end, what
-/// sounds is released.
+/// Runs a session from its beginning to `until`, or until `stopped` says so, and gives the time to which it came. `input` is
+/// in time order. At the end, what sounds is released.
 ///
 /// # Errors
 /// When the model's engine fails; what sounds has then been released.
@@ -23,14 +23,15 @@ pub fn run<M: NoteModel>(
     until: SessionTime,
     stopped: impl Fn() -> bool,
     tell: impl FnMut(Happening),
-) -> Result<(), ModelError> {
+) -> Result<SessionTime, ModelError> {
     let mut room = Room::new(tell);
     let result = room.run(ensemble, input, until, stopped);
+    let end = room.now;
     if result.is_ok() {
-        ensemble.end(room.now);
+        ensemble.end(end);
     }
     room.close();
-    result
+    result.map(|()| end)
 }
 
 /// A player under virtual time.

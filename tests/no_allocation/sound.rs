@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(feature = "jack")]
+use std::time::Instant;
 
 use antiphon::midi::{ShortMessage, TimedMessage};
 use antiphon::ports::{Backend, Callback, Routing, SoundSettings};

@@ -37,14 +37,14 @@ pub(super) fn run(
     let mut take = Take::in_bars_of(ensemble.settings().beats_per_bar);
     let stopped = || signals.to_end() || signals.has_hung_up();
     input.sysex.iter().filter(|sysex| sysex.time <= until).for_each(|sysex| take.add_sysex(sysex.clone()));
-    offline::run(&mut ensemble, &input.messages, until, stopped, |happening| take.add(happening))?;
+    let end = offline::run(&mut ensemble, &input.messages, until, stopped, |happening| take.add(happening))?;
     let path = &flags.playing.out;
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     let lines = locked(&lines);
     let session = Some(lines.text()).filter(|_| !flags.no_session);
     let log = flags.log();
     tell_moved_aside(log, write_take(path, &bytes, session)?.as_deref());
-    log.info(format_args!("wrote {} of virtual time to {}", until, path.display()));
+    log.info(format_args!("wrote {end} of virtual time to {}", path.display()));
     Ok(())
 }
 

@@ -116,6 +116,7 @@ impl Ports {
 /// What the keeper is asked.
 pub(super) enum Wish {
     /// Something has changed: look.
+    #[cfg_attr(not(feature = "jack"), allow(dead_code, reason = "JACK alone tells of what has changed"))]
     Look,
     /// Want this port.
     Attach(Direction, Destination),
@@ -168,9 +169,11 @@ impl Cables {
 }
 
 /// Tells the keeper that something has changed. Never waits: with a full queue the keeper is about to look anyway.
+#[cfg_attr(not(feature = "jack"), allow(dead_code, reason = "JACK alone tells of what has changed"))]
 #[derive(Clone)]
 pub(super) struct Bell(Sender<Wish>);
 
+#[cfg_attr(not(feature = "jack"), allow(dead_code, reason = "JACK alone tells of what has changed"))]
 impl Bell {
     /// Thread: any. Realtime-safe: not quite, it may wake a thread by a system call.
     pub fn ring(&self) {
