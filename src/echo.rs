@@ -298,12 +298,16 @@ impl Echoes {
 
     fn is_note_off_echo(&self, at: SessionTime, message: ShortMessage, place: [u8; 2], is_held: bool) -> bool {
         let down = self.down_of(place);
-        let Some(delay) = down.load(Relaxed).checked_sub(1) else { return false };
+        let pays = |(ledger, entry): (&AtomicU64, Entry)| {
+            // Another port may have been quicker.
+            ledger.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_ok()
+        };
+        let Some(delay) = down.load(Relaxed).checked_sub(1) else {
+            // One that was said again, in case it had been lost: nobody's key goes up with it.
+            return !is_held && self.find(at, message, |_| true).is_some_and(pays);
+        };
         let delay = SessionDuration::from_millis(delay.into());
-        let due = self.find(at, message, |entry| are_alike(entry.age(at), delay));
-        // Another port may have been quicker.
-        let is_paid =
-            due.is_some_and(|(ledger, entry)| ledger.compare_exchange(entry.packed(), 0, Relaxed, Relaxed).is_ok());
+        let is_paid = self.find(at, message, |entry| are_alike(entry.age(at), delay)).is_some_and(pays);
         (is_paid || !is_held) && down.swap(0, Relaxed) > 0
     }
 

@@ -38,7 +38,7 @@ pub struct Status {
     pub input_dropped: AtomicU64,
     /// Times at which the MIDI system had no room for what came in. How much that was it does not tell.
     pub input_overruns: AtomicU64,
-    /// Xruns of JACK: how often periods were late, ours or somebody else's. What was in them is lost to whoever listens.
+    /// Xruns that JACK told of: periods that were late, ours or somebody else's. What was in them is lost to whoever listens.
     pub xruns: AtomicU64,
     /// Keys of the human of which the player was not told because its queue was full.
     pub player_missed: AtomicU64,

@@ -52,6 +52,15 @@ impl Thru {
         }
     }
 
+    /// Whether this would end something.
+    pub fn owes(&self, end: ShortMessage) -> bool {
+        let channel = usize::from(end.channel().unwrap_or(0));
+        match end.event() {
+            MidiEvent::NoteOff { key, .. } => self.keys[channel] & (1 << key) != 0,
+            _ => pedal(end).is_some_and(|(pedal, down)| !down && self.pedals[channel][pedal]),
+        }
+    }
+
     /// Gives the note-offs and pedal releases that are owed to `send`; nothing is, afterwards.
     pub fn release(&mut self, mut send: impl FnMut(ShortMessage)) {
         for (channel, (keys, pedals)) in (0u8..).zip(self.keys.iter_mut().zip(&mut self.pedals)) {

@@ -57,6 +57,21 @@ fn each_note_silences_one_echo_and_the_human_is_heard() {
 }
 
 #[test]
+fn a_note_off_that_is_said_again_comes_back_as_an_echo_and_lifts_no_key_of_the_human() {
+    let echoes = Ears::default();
+    echoes.sent(at(0), on(60, 80), Origin::Own);
+    assert!(echoes.is_echo(at(2), on(60, 80)));
+    for ms in [100, 110] {
+        echoes.sent(at(ms), off(60), if ms == 100 { Origin::Own } else { Origin::Thru });
+        assert!(echoes.is_echo(at(ms + 2), off(60)));
+    }
+    assert!(!echoes.is_echo(at(120), off(60)), "one for each");
+    assert!(!echoes.is_echo(at(200), on(60, 50)));
+    echoes.sent(at(210), off(60), Origin::Thru);
+    assert!(!echoes.is_echo(at(300), off(60)), "the human lets go of their own");
+}
+
+#[test]
 fn a_human_who_strikes_what_antiphon_has_just_played_is_heard_where_there_is_no_loop() {
     let echoes = Ears::default();
     // A keyboard that knows one velocity, and a player who repeats key after key, never after quite the same time.

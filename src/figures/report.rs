@@ -211,8 +211,11 @@ impl fmt::Display for Report {
         write!(f, "deepest queues: input {input} ({} dropped), ", dropped.input)?;
         write!(f, "player {player}, record {record} ({} dropped); ", dropped.record)?;
         write!(f, "{} notes never heard by the model", dropped.model)?;
+        if dropped.input_overruns > 0 {
+            write!(f, "\nthe MIDI system lost what came in {} times", dropped.input_overruns)?;
+        }
         if self.xruns > 0 {
-            write!(f, "\nJACK: {} xruns", self.xruns)?;
+            write!(f, "\nxruns of JACK: {}", self.xruns)?;
         }
         let Some(SoundReport { rate, frames, latency_us, dropouts, lost }) = self.sound else { return Ok(()) };
         if rate == 0 {

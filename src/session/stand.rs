@@ -30,6 +30,9 @@ const UNSENT_AGAIN: SessionDuration = SessionDuration::from_millis(1);
 /// serve the page.
 const LEAVES_ONE_IN: u64 = 4;
 
+/// It rests no longer than this at a time.
+const LONGEST_REST: SessionDuration = SessionDuration::from_millis(50);
+
 /// Everything that the conductor's thread may touch.
 pub(super) struct Stand<M> {
     pub(super) clock: Clock,
@@ -57,7 +60,8 @@ struct Rest {
 impl Rest {
     fn after(&mut self, begun: SessionTime, done: SessionTime) {
         if self.others_wait {
-            self.until = done + SessionDuration::from_micros(done.since(begun).as_micros() / LEAVES_ONE_IN);
+            let worked = done.since(begun).as_micros();
+            self.until = done + SessionDuration::from_micros(worked / LEAVES_ONE_IN).min(LONGEST_REST);
         }
     }
 }
@@ -136,7 +140,10 @@ impl<M: NoteModel + 'static> Stand<M> {
             self.mend()?;
             let now = self.clock.now();
             self.desk.status.life.conductor.beat();
-            let wake = self.next_wake(now).map(|wake| self.clock.instant(wake.max(now).max(rest.until)));
+            let wake = self.next_wake(now).map(|wake| wake.max(now));
+            // What the player has not been told yet does not wait.
+            let wake = wake.map(|wake| if self.desk.unsent.is_empty() { wake.max(rest.until) } else { wake });
+            let wake = wake.map(|wake| self.clock.instant(wake));
             let beat = self.clock.instant(now) + BEAT_EVERY;
             // What the human does comes before any planning.
             let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));
@@ -254,13 +261,15 @@ mod tests {
 
     #[test]
     fn on_one_processor_a_long_plan_leaves_time_to_record() {
-        let (begun, done) = (SessionTime::from_micros(1_000), SessionTime::from_micros(401_000));
-        let until = |others_wait| {
+        let begun = SessionTime::from_micros(1_000);
+        let rests = |others_wait, worked_ms| {
             let mut rest = Rest { others_wait, until: SessionTime::ZERO };
+            let done = begun + SessionDuration::from_millis(worked_ms);
             rest.after(begun, done);
-            rest.until
+            rest.until.since(done)
         };
-        assert_eq!(until(true).since(done), SessionDuration::from_millis(100));
-        assert_eq!(until(false), SessionTime::ZERO, "others have processors of their own");
+        assert_eq!(rests(true, 40), SessionDuration::from_millis(10));
+        assert_eq!(rests(true, 4_000), LONGEST_REST);
+        assert_eq!(rests(false, 40), SessionDuration::ZERO, "others have processors of their own");
     }
 }

@@ -52,7 +52,7 @@ wait_for() {
 lines=() half=''
 said() {
     local line
-    while read -r line <&"$log"; do lines+=("$half$line") half=''; done
+    while IFS= read -r line <&"$log"; do lines+=("$half$line") half=''; done
     half+=$line # what there is of a line that is being written
     for line in "${lines[@]}"; do if [[ $line =~ $1 ]]; then return 0; fi; done
     return 1

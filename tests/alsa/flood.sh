@@ -71,6 +71,8 @@ recorded=$(grep -c 'Note_o' ours.csv) || true
 recorded=$((recorded - 2 * ${#played[@]}))
 last=$(awk -F' *, *' '$3 == "Note_on_c" && $6 > 0 { print $5 }' ours.csv | tail -n ${#played[@]} | tr '\n' ' ')
 [ "$last" = "${played[*]} " ] || fail "the take does not end with what was played after the flood: $last"
+# The sequencer keeps so many until they are fetched.
+[ "$recorded" -ge 1000 ] || fail "only $recorded of $sent messages are in the take"
 said_lost=false
 ! said '[1-9][0-9]* times the MIDI system lost what came in\|[1-9][0-9]* input messages dropped' || said_lost=true
 [ "$recorded" -ge $sent ] || $said_lost || fail "$((sent - recorded)) of $sent messages are missing, and it does not say so"

@@ -69,7 +69,7 @@ fn a_note_off_that_falls_into_a_lost_period_is_said_again() {
         }
         let (status, said) = daemon.stop("TERM", Duration::from_secs(10));
         assert!(status.success(), "antiphon ended with {status} and said:\n{said}");
-        assert!(said.lines().any(|line| line.starts_with("JACK: ") && line.ends_with(" xruns")), "{said}");
+        assert!(said.contains("xruns of JACK: "), "{said}");
         awake.store(true, Relaxed);
         sleep(5 * DOZES_FOR);
         all.extend(hears.try_iter());

@@ -99,7 +99,10 @@ class Run(threading.Thread):
         begin = time.monotonic()
         for step in range(config.steps):
             batch = next(self.batches)[0].to(device)
-            _, _, state = learn(model, parameters, optimizer, rate_at(config, step, 0.0), batch, state, config)
+            try:
+                _, _, state = learn(model, parameters, optimizer, rate_at(config, step, 0.0), batch, state, config)
+            except FloatingPointError as fault:
+                raise FloatingPointError(f"{fault} at step {step + 1}") from None
             follow(shown_parameters, parameters, config)
             if step + 1 in looks:
                 pieces = first_pieces(data, config)

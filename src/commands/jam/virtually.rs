@@ -36,8 +36,8 @@ pub(super) fn run(
     }
     let mut take = Take::in_bars_of(ensemble.settings().beats_per_bar);
     let stopped = || signals.to_end() || signals.has_hung_up();
-    input.sysex.iter().filter(|sysex| sysex.time <= until).for_each(|sysex| take.add_sysex(sysex.clone()));
     let end = offline::run(&mut ensemble, &input.messages, until, stopped, |happening| take.add(happening))?;
+    input.sysex.iter().filter(|sysex| sysex.time <= end).for_each(|sysex| take.add_sysex(sysex.clone()));
     let path = &flags.playing.out;
     let bytes = take.to_midi().map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     let lines = locked(&lines);

@@ -142,12 +142,13 @@ impl Performance {
         };
         let begin = self.jack_clock.session_time(begin_us);
         let period = Period::new(begin, scope.n_frames(), client.sample_rate(), length);
+        let end = period.time_of(scope.n_frames());
         if self.follows_late_ones(scope) {
-            // Told by the server a moment after it is seen by the frames, one counts once.
-            self.status.xruns.fetch_add(u64::from(!self.stranded.is_in_doubt()), Relaxed);
-            self.stranded.late(begin);
+            // The server may tell of it a period later.
+            let length = end.since(begin);
+            self.stranded.late(begin - length - length);
         }
-        self.played_to = period.time_of(scope.n_frames());
+        self.played_to = end;
 
         let connections = self.signals.connections.load(Relaxed);
         if std::mem::replace(&mut self.connections, connections) != connections {
@@ -172,9 +173,10 @@ impl Performance {
             status: &self.status,
         };
         out.pay();
-        for mut ends in out.stranded.ends_due(begin, connections).into_iter().chain(out.stranded.ends_in_doubt()) {
-            ends.release(|message| out.pass(music, message));
+        if let Some(mut ends) = out.stranded.ends_due(begin, connections) {
+            ends.release(|end| out.say_again(end));
         }
+        out.stranded.ends_in_doubt(begin).into_iter().flatten().flatten().for_each(|end| out.say_again(end));
         self.status.figures.player_queue.saw(self.commands.slots());
         // Silence that was called for comes after all that was planned before.
         let silence = self.routing.takes_call_for_silence().then_some(PlayerCommand::Panic);
@@ -227,7 +229,9 @@ impl Performance {
             self.player.release(music, |time, message| out.send(time, message));
             self.thru.release(|message| out.pass(music, message));
             self.tape.stop(|message| out.pass_own(music, message));
-            if !self.stranded.is_in_doubt() {
+            if self.stranded.is_in_doubt() {
+                self.signals.released.store(0, Relaxed);
+            } else {
                 self.signals.released.fetch_add(1, Relaxed);
             }
         } else {
@@ -238,12 +242,14 @@ impl Performance {
         self.count();
     }
 
-    /// Whether periods were late since the last one, ours or somebody else's.
+    /// Whether periods were late since the last one, ours or somebody else's: the server has told of xruns, or the frames do
+    /// not follow on those before.
     fn follows_late_ones(&mut self, scope: &ProcessScope) -> bool {
         let (frame, xruns) = (scope.last_frame_time(), self.signals.xruns.load(Relaxed));
         let expected = self.next_frame.replace(frame.wrapping_add(scope.n_frames()));
-        let told = std::mem::replace(&mut self.xruns, xruns) != xruns;
-        told || expected.is_some_and(|expected| expected != frame)
+        let told = xruns.wrapping_sub(std::mem::replace(&mut self.xruns, xruns));
+        self.status.xruns.fetch_add(told.into(), Relaxed);
+        told > 0 || expected.is_some_and(|expected| expected != frame)
     }
 
     /// A period has panicked. That took its time.
@@ -306,6 +312,7 @@ impl Performance {
         self.player.release(self.latency.musical(now), |_, _| {});
         self.jack_clock = JackOffset::default();
         self.next_frame = None;
+        self.xruns = self.signals.xruns.load(Relaxed);
         self.stranded.server_back(now, self.signals.connections.load(Relaxed));
     }
 

@@ -71,6 +71,12 @@ impl Placer<'_> {
         self.place(time, message, Origin::Thru);
     }
 
+    /// Writes an end once more that may have reached nobody.
+    pub fn say_again(&mut self, end: ShortMessage) {
+        self.routing.echoes.sent(self.period.begin, end, Origin::Thru);
+        self.write(end);
+    }
+
     /// Writes at the frame nearest to the musical time `time`, and says when that is.
     fn place(&mut self, time: SessionTime, message: ShortMessage, origin: Origin) -> SessionTime {
         self.frame = self.period.nearest(self.latency.leaves_at(time)).max(self.frame);

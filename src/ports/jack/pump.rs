@@ -11,6 +11,7 @@ use rtrb::Consumer;
 use super::NAME;
 use crate::fault;
 use crate::midi::TimedMessage;
+use crate::ports::realtime::raise_input;
 use crate::ports::{InputSink, PortError};
 use crate::status::Status;
 use crate::sysex::Piece;
@@ -56,6 +57,7 @@ impl Pump {
             }
         };
         let pump = move || {
+            raise_input();
             loop {
                 let stopping = stopped.load(Relaxed);
                 // After a panic the session is over; what is played until it has ended belongs into the take all the same.

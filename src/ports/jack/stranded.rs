@@ -21,6 +21,9 @@ const SOUGHT_FOR: SessionDuration = SessionDuration::from_millis(30_000);
 /// What was written so shortly before the server went, or before it is known that a period was late, may have reached nobody.
 const ON_THE_WAY: SessionDuration = SessionDuration::from_millis(100);
 
+/// While periods are late again and again, ends are said again this often: some will be heard.
+const SAID_AGAIN_AFTER: SessionDuration = SessionDuration::from_millis(100);
+
 /// Ends that may be on the way. With more, the oldest is taken for delivered.
 const ENDS: usize = 64;
 
@@ -42,8 +45,10 @@ pub(super) struct Stranded {
     until: SessionTime,
     /// Since when periods have been late.
     late_since: Option<SessionTime>,
-    /// Periods in time since then.
+    /// Periods in time since the last late one.
     calm: u32,
+    /// When ends were said again.
+    said_again: SessionTime,
 }
 
 impl Default for Stranded {
@@ -58,6 +63,7 @@ impl Default for Stranded {
             until: SessionTime::ZERO,
             late_since: None,
             calm: 0,
+            said_again: SessionTime::ZERO,
         }
     }
 }
@@ -79,9 +85,9 @@ impl Stranded {
         }
     }
 
-    /// A period was late at `at`.
-    pub fn late(&mut self, at: SessionTime) {
-        self.late_since.get_or_insert(at);
+    /// Periods since `since` were late.
+    pub fn late(&mut self, since: SessionTime) {
+        self.late_since.get_or_insert(since);
         self.calm = 0;
     }
 
@@ -90,28 +96,31 @@ impl Stranded {
         self.late_since.is_some()
     }
 
-    /// Asked once a period: the ends that are to be said again, now that periods are in time again. What sounds again by now
-    /// has an end of its own.
-    pub fn ends_in_doubt(&mut self) -> Option<Thru> {
+    /// Asked once a period: the ends that are to be said again, in their order, now that periods are in time again or have
+    /// not been for a while. What sounds again by now has an end of its own.
+    pub fn ends_in_doubt(&mut self, now: SessionTime) -> Option<[Option<ShortMessage>; ENDS]> {
         let since = self.late_since?;
         self.calm += 1;
-        if self.calm <= CALM_AFTER {
+        if self.calm > CALM_AFTER {
+            self.late_since = None;
+        } else if now < self.said_again + SAID_AGAIN_AFTER {
             return None;
         }
-        self.late_since = None;
-        let mut ends = Thru::default();
-        for &(at, end) in &self.ends {
-            if let Some(begin) = begin_of(end).filter(|_| at > SessionTime::ZERO && at + ON_THE_WAY >= since) {
-                ends.passes(begin, true);
-            }
+        self.said_again = now;
+        let mut ends = [None; ENDS];
+        for (place, said) in ends.iter_mut().enumerate() {
+            let (at, end) = self.ends[(self.next_end + place) % ENDS];
+            let is_in_doubt = at > SessionTime::ZERO && at + ON_THE_WAY >= since && !self.sounding.owes(end);
+            *said = is_in_doubt.then_some(end);
         }
-        Some(self.without_what_sounds(ends))
+        Some(ends)
     }
 
     /// The server has gone, after a period that was over at `played_to`.
     pub fn server_gone(&mut self, played_to: SessionTime) {
+        let since = self.late_since.take().map_or(played_to, |since| since.min(played_to));
         for (at, end) in std::mem::replace(&mut self.ends, Self::default().ends) {
-            if at > SessionTime::ZERO && at + ON_THE_WAY >= played_to {
+            if at > SessionTime::ZERO && at + ON_THE_WAY >= since {
                 self.keep(end);
             }
         }
@@ -137,14 +146,13 @@ impl Stranded {
         }
         let waited = self.carries_in;
         self.carries_in = waited.saturating_sub(1);
-        (waited == 1).then(|| self.without_what_sounds(self.left.clone()))
-    }
-
-    fn without_what_sounds(&self, mut ends: Thru) -> Thru {
-        self.sounding.clone().release(|end| {
-            ends.passes(end, true);
-        });
-        ends
+        (waited == 1).then(|| {
+            let mut ends = self.left.clone();
+            self.sounding.clone().release(|end| {
+                ends.passes(end, true);
+            });
+            ends
+        })
     }
 }
 
@@ -223,33 +231,63 @@ mod tests {
         assert_eq!(ended(&mut stranded, 3_000, 1), [pedal(0), off(62), off(64)]);
     }
 
-    #[test]
-    fn an_end_that_was_written_in_a_late_period_is_said_again_once_periods_are_in_time() {
+    /// What is said again in so many periods from `ms` on.
+    fn said_again(stranded: &mut Stranded, ms: u64, periods: u64) -> Vec<ShortMessage> {
+        let ends = (0..periods).filter_map(|period| stranded.ends_in_doubt(at(ms + period)));
+        ends.flatten().flatten().collect()
+    }
+
+    /// Four keys and a pedal down, and some of them up.
+    fn played() -> Stranded {
         let mut stranded = Stranded::default();
         for message in [on(60), on(62), on(64), on(65), pedal(127)] {
             stranded.sent(at(1_000), message);
         }
         stranded.sent(at(1_300), off(60));
-        for message in [off(62), off(64), pedal(0)] {
+        for message in [off(62), off(64), pedal(40)] {
             stranded.sent(at(1_990), message);
         }
+        stranded
+    }
+
+    #[test]
+    fn an_end_that_was_written_in_a_late_period_is_said_again_once_periods_are_in_time() {
+        let mut stranded = played();
         stranded.late(at(2_000));
-        let mut said = Vec::new();
-        let mut periods = |stranded: &mut Stranded, count: u32| {
-            for _ in 0..count {
-                assert!(stranded.is_in_doubt());
-                if let Some(mut ends) = stranded.ends_in_doubt() {
-                    ends.release(|message| said.push(message));
-                }
-            }
-            std::mem::take(&mut said)
-        };
-        assert_eq!(periods(&mut stranded, CALM_AFTER), [], "not before it is calm");
+        let calm = u64::from(CALM_AFTER);
+        // Said at once as well, because it has not been for long.
+        assert_eq!(said_again(&mut stranded, 2_001, calm), [off(62), off(64), pedal(40)]);
         stranded.late(at(2_020));
         stranded.sent(at(2_025), off(65));
         stranded.sent(at(2_025), on(64));
-        assert_eq!(periods(&mut stranded, CALM_AFTER), [], "another late one");
-        assert_eq!(periods(&mut stranded, 1), [pedal(0), off(62), off(65)], "key 64 sounds again");
-        assert!(!stranded.is_in_doubt() && stranded.ends_in_doubt().is_none(), "once");
+        assert_eq!(said_again(&mut stranded, 2_030, calm), [], "another late one");
+        assert!(stranded.is_in_doubt());
+        assert_eq!(said_again(&mut stranded, 2_040, 1), [off(62), pedal(40), off(65)], "key 64 sounds again");
+        assert!(!stranded.is_in_doubt());
+        assert_eq!(said_again(&mut stranded, 2_050, 10), [], "once");
+    }
+
+    #[test]
+    fn while_periods_are_late_for_long_ends_are_said_again_all_the_same() {
+        let mut stranded = played();
+        let mut times = 0;
+        for ms in 2_000..2_450 {
+            stranded.late(at(ms));
+            times += usize::from(stranded.ends_in_doubt(at(ms)).is_some());
+        }
+        assert_eq!(times, 5);
+    }
+
+    #[test]
+    fn ends_in_doubt_when_the_server_goes_are_said_by_the_next_one() {
+        let mut stranded = played();
+        stranded.late(at(1_995));
+        for ms in 1_996..3_000 {
+            stranded.late(at(ms));
+        }
+        stranded.server_gone(at(3_000));
+        assert!(!stranded.is_in_doubt());
+        stranded.server_back(at(4_000), 0);
+        assert_eq!(ended(&mut stranded, 4_000, 1), [pedal(0), off(62), off(64), off(65)]);
     }
 }

@@ -90,7 +90,7 @@ fn text(status: &Status) -> String {
     family(
         "xruns_total",
         "counter",
-        "Times at which periods of JACK were late, ours or somebody else's.",
+        "Xruns that JACK told of: periods that were late, ours or somebody else's.",
         &[("", float(report.xruns))],
     );
     family(
