@@ -9,9 +9,13 @@ use crate::ports::by_hand::MidiOutput;
 /// Pedals that hold notes.
 const PEDALS: [u8; 2] = [64, 66];
 
-/// An instrument that goes on sounding while its cable is out.
+/// A way to an instrument that goes on sounding while its cable is out.
 #[derive(Clone, Default)]
-pub(super) struct Synth(Arc<Mutex<State>>);
+pub(super) struct Synth {
+    state: Arc<Mutex<State>>,
+    /// Whether nothing has come yet by a cable that is in again.
+    is_back: bool,
+}
 
 #[derive(Default)]
 pub(super) struct State {
@@ -40,7 +44,12 @@ pub(super) struct State {
 
 impl Synth {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By a cable that is in again.
+    pub(super) fn back(&self) -> Self {
+        Self { is_back: true, ..self.clone() }
     }
 }
 
@@ -54,11 +63,6 @@ impl State {
             sounding.extend(keys.chain(pedals.map(|(pedal, _)| format!("{channel}:pedal {pedal}"))));
         }
         sounding.join(" ")
-    }
-
-    /// The cable is in again.
-    pub(super) fn comes_back(&mut self) {
-        self.again = self.struck;
     }
 
     fn take(&mut self, message: ShortMessage) {
@@ -99,7 +103,12 @@ impl State {
 
 impl MidiOutput for Synth {
     fn send(&mut self, message: ShortMessage) -> bool {
+        let is_back = std::mem::take(&mut self.is_back);
         let mut state = self.state();
+        if is_back {
+            // Whoever sends may have heard of it just now.
+            state.again = state.struck;
+        }
         if std::mem::take(&mut state.panics) {
             drop(state);
             // Without the words on standard error.

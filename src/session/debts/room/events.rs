@@ -84,8 +84,7 @@ impl Room {
     pub fn plug(&mut self, cable: u32) {
         let port = &mut self.ports[place(cable)];
         port.plugged = true;
-        port.synth.state().comes_back();
-        let (synth, offset) = (Box::new(port.synth.clone()), port.offset);
+        let (synth, offset) = (Box::new(port.synth.back()), port.offset);
         self.player.as_mut().expect("it plays").plug(cable, synth, offset);
     }
 
