@@ -18,6 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+pub(crate) use files::ordinary;
 use files::{Beside, Lock, Syncing, free_name, move_aside, replace_file};
 use jiff::Timestamp;
 use parts::Parts;

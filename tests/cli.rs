@@ -309,3 +309,48 @@ fn a_reader_that_goes_away_is_no_reason_to_fail() {
     let ended = child.wait_with_output().expect("it ends");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_ordinary_file_is_left_alone_and_the_song_is_not_rendered_over() {
+    let stage = Stage::new();
+    assert!(Command::new("mkfifo").arg(stage.path("pipe")).status().expect("it starts").success());
+    fs::create_dir(stage.path("folder")).expect("a folder");
+    fs::copy(phrase(), stage.path("song.mid")).expect("a song");
+    for (flags, code, why) in [
+        (&["generate", "--engine", "embedded", "--notes", "3", "--out", "pipe"][..], 6, "pipe: it is no ordinary file"),
+        (&["generate", "--engine", "embedded", "--notes", "3", "--out", "folder"], 6, "folder: it is a folder"),
+        (&["render", "song.mid", "pipe", "--force"], 11, "pipe: it is no ordinary file"),
+        (&["render", "song.mid", "song.mid", "--force"], 11, "song.mid: it is the song itself"),
+        (&["init", "--config", "pipe", "--force"], 1, "it is no ordinary file"),
+    ] {
+        let said = stage.last_line(flags, code);
+        assert!(said.contains(why), "{flags:?}: {said}");
+    }
+    let kind = fs::metadata(stage.path("pipe")).expect("it is there").file_type();
+    assert!(!kind.is_file() && !kind.is_dir());
+    assert!(read_notes(&stage.path("song.mid")).is_ok());
+    let mut left: Vec<_> =
+        fs::read_dir(stage.folder.path()).expect("readable").map(|entry| entry.expect("one")).collect();
+    left.retain(|entry| !["pipe", "folder", "song.mid"].iter().any(|name| entry.file_name() == *name));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_a_failure_and_a_reader_that_has_gone_is_none() {
+    let stage = Stage::new();
+    let run = |printed: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        command.args(["settings", "--json"]).current_dir(stage.folder.path()).env("ANTIPHON_CONFIG", "none");
+        command.stdout(printed).stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let output = run(full.into()).wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot print: "), "{said}");
+    let mut unread = run(Stdio::piped());
+    drop(unread.stdout.take());
+    assert_eq!(unread.wait_with_output().expect("it ends").status.code(), Some(0));
+}

@@ -16,7 +16,7 @@ pub enum Exit {
     Model = 3,
     /// No engine could run the model.
     Engine = 4,
-    /// A MIDI port or system is missing.
+    /// A MIDI port or system is missing, or another program has the port of the page or OSC.
     Port = 5,
     /// The take could not be written.
     Record = 6,
@@ -46,11 +46,11 @@ const MEANINGS: [(Exit, &str); 15] = [
     (Exit::Usage, "wrong flags or configuration"),
     (Exit::Model, "model"),
     (Exit::Engine, "engine"),
-    (Exit::Port, "MIDI port"),
+    (Exit::Port, "MIDI port or system; a port for the page or OSC"),
     (Exit::Record, "take not written"),
     (Exit::MidiFile, "MIDI file not read"),
     (Exit::Session, "session file not read"),
-    (Exit::Differs, "replay --check: not as it was played"),
+    (Exit::Differs, "replay --check: not as it was played, or cut short"),
     (Exit::Panicked, "something in the program broke; what sounded was released and the take closed"),
     (Exit::Sound, "sound: SoundFont, WAV file or device"),
     (Exit::Unfit, "doctor: something is wrong here"),

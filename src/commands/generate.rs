@@ -96,6 +96,10 @@ pub(super) fn run(flags: &GenerateFlags, config: &Config) -> Result<(), Failure>
         .map_err(|cause| RecordError::TooLong { path: path.clone(), cause })?;
     tell_moved_aside(Log::default(), write_take(path, &bytes, None)?.as_deref());
     say(format_args!("{}", loaded.described));
-    say(format_args!("wrote {} notes after {} of {} to {}", answer.len(), prime.len(), begin, path.display()));
+    let (wrote, to) = (answer.len(), path.display());
+    match prime.len() {
+        0 => say(format_args!("wrote {wrote} notes to {to}")),
+        given => say(format_args!("wrote {wrote} notes after {given} of {begin} to {to}")),
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Flags for the page and the HTTP API.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use clap::Args;
 
@@ -27,6 +27,24 @@ pub(super) struct HttpFlags {
     pub token: Option<Token>,
 }
 
+/// Where a phone finds what is served on all networks: at this machine's address in the one that leads to others. Nothing is
+/// sent to find that out. Where there is none, the address stays as it is.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    // Addresses that documents use and nobody has.
+    let beyond = match address.ip() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    };
+    let own = UdpSocket::bind((address.ip(), 0)).and_then(|socket| {
+        socket.connect((beyond, 9))?;
+        socket.local_addr()
+    });
+    own.map_or(address, |own| SocketAddr::new(own.ip(), address.port()))
+}
+
 impl HttpFlags {
     /// Opens the server and says where.
     ///
@@ -48,7 +66,7 @@ impl HttpFlags {
                 if self.http.is_none() && server.address.port() != USUAL_PORT {
                     log.info(format_args!("port {USUAL_PORT} is taken, perhaps by another antiphon"));
                 }
-                log.info(format_args!("page: http://{}{token}", server.address));
+                log.info(format_args!("page: http://{}{token}", reached_at(server.address)));
                 Ok(Some(server))
             }
             Err(why) if self.http.is_none() => {

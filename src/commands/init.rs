@@ -1,7 +1,5 @@
 //! `antiphon init`: a commented configuration file.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,6 +7,7 @@ use clap::Args;
 use super::configured::keys;
 use super::{Exit, Failure, examples, say};
 use crate::config::{template, user_file};
+use crate::recorder::ordinary;
 
 #[derive(Debug, Args)]
 #[command(after_help = examples::INIT)]
@@ -26,7 +25,9 @@ pub(super) fn run(flags: &InitFlags) -> Result<(), Failure> {
     let no_home = || Failure::new(Exit::Usage, "this system names no home folder; say where with --config FILE");
     let path = flags.config.clone().or_else(user_file).ok_or_else(no_home)?;
     write(&path, flags.force)?;
-    say(format_args!("wrote {}; `antiphon --check` says what counts", path.display()));
+    // Another one than the user's own has to be named there as well.
+    let named = flags.config.as_ref().map_or(String::new(), |path| format!(" --config {}", path.display()));
+    say(format_args!("wrote {}; `antiphon --check{named}` says what counts", path.display()));
     Ok(())
 }
 
@@ -43,8 +44,16 @@ fn write(path: &Path, over: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(refused)?;
     }
-    let mut options = OpenOptions::new();
-    options.write(true);
-    let opened = if over { options.create(true).truncate(true) } else { options.create_new(true) }.open(path);
-    opened.and_then(|mut file| file.write_all(template(&keys()).as_bytes())).map_err(refused)
+    if !over && std::fs::symlink_metadata(path).is_ok() {
+        return Err(refused(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    ordinary(path).map_err(refused)?;
+    // Whole or not at all, so that a full disk costs nobody the file before. Where a link leads to it, it is there.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let beside = path.with_added_extension("new");
+    let written = std::fs::write(&beside, template(&keys())).and_then(|()| std::fs::rename(&beside, &path));
+    written.map_err(|cause| {
+        let _ = std::fs::remove_file(&beside);
+        refused(cause)
+    })
 }

@@ -137,9 +137,11 @@ impl Jam<'_> {
             session_file: None,
         };
         if input.is_none() && self.settings.mode != Mode::Solo && live.backend == Backend::None {
-            log.info(format_args!(
-                "no MIDI system was found here (`antiphon ports` says why), so a bundled phrase plays the human"
-            ));
+            let why = match flags.backend {
+                Backend::None => "without a MIDI system, as --backend asks,",
+                _ => "no MIDI system was found here (`antiphon ports` says why), so",
+            };
+            log.info(format_args!("{why} a bundled phrase plays the human"));
             input = Some(bundled_human()?);
             self.settings.longest_answer.get_or_insert(ANSWER_TO_A_FILE);
         }

@@ -36,6 +36,7 @@ mod watching;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(test)]
 pub(crate) use configured::keys;
@@ -135,9 +136,29 @@ fn say(sentence: impl std::fmt::Display) {
     Log::default().info(sentence);
 }
 
-/// Prints a line that was asked for. A reader that has gone, as in `| head`, is no reason to fail.
+/// Why something that was asked for could not be printed.
+static UNPRINTED: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+/// Prints a line that was asked for. A reader that has gone, as in `| head`, is no reason to fail; a full disk is.
 fn print_line(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    keep_unprinted(writeln!(std::io::stdout(), "{line}"));
+}
+
+fn keep_unprinted(printed: std::io::Result<()>) {
+    if let Err(cause) = printed
+        && cause.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        UNPRINTED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cause);
+    }
+}
+
+/// Whether all that was asked for has been printed.
+fn all_printed() -> Result<(), Failure> {
+    keep_unprinted(std::io::stdout().flush());
+    match UNPRINTED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(cause) => Err(Failure::new(Exit::Failed, format!("cannot print: {cause}"))),
+        None => Ok(()),
+    }
 }
 
 /// Does what the command line says, in the light of the environment and the configuration file.
@@ -158,7 +179,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };
-    let exit = result.map_or_else(
+    let exit = result.and_then(|()| all_printed()).map_or_else(
         |Failure { exit, sentence }| {
             log.error(sentence);
             exit

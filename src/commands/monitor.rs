@@ -58,6 +58,11 @@ pub(super) struct MonitorFlags {
 }
 
 pub(super) fn run(flags: &MonitorFlags) -> Result<(), Failure> {
+    // Signals to the Antiphon that it watches, which has the same name for `pidof`.
+    #[cfg(unix)]
+    for signal in [signal_hook::consts::SIGUSR1, signal_hook::consts::SIGUSR2] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
     let address = match &flags.name {
         Some(name) => named(name)?,
         None => flags.address.clone().unwrap_or_default(),
@@ -92,8 +97,7 @@ fn named(name: &PortName) -> Result<Address, Failure> {
 
 fn once(text: Result<String, Unanswered>) -> Result<(), Failure> {
     let text = text.map_err(|unanswered| Failure::new(Exit::Failed, unanswered))?;
-    // Who asked may have gone.
-    let _ = stdout().lock().write_all(text.as_bytes());
+    super::keep_unprinted(stdout().lock().write_all(text.as_bytes()));
     Ok(())
 }
 

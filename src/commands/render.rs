@@ -14,6 +14,7 @@ use super::{Exit, Failure, examples, say};
 use crate::fault;
 use crate::midi::ShortMessage;
 use crate::midi_file::{Song, read_song};
+use crate::recorder::ordinary;
 use crate::synth::{Gains, Mixer, Part};
 use crate::take;
 use crate::time::{SessionDuration, SessionTime};
@@ -88,6 +89,11 @@ pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {
     if !flags.force && fs::symlink_metadata(&flags.out).is_ok() {
         let sentence = format!("{} is there already; --force writes over it", flags.out.display());
         return Err(Failure::new(Exit::Sound, sentence));
+    }
+    let refused = |why: &str| Failure::new(Exit::Sound, format!("cannot write {}: {why}", flags.out.display()));
+    ordinary(&flags.out).map_err(|why| refused(&why.to_string()))?;
+    if fs::canonicalize(&flags.out).is_ok_and(|out| fs::canonicalize(&flags.song).is_ok_and(|song| song == out)) {
+        return Err(refused("it is the song itself"));
     }
     let song = read_song(&flags.song).map_err(|error| Failure::midi_file(&flags.song, &error))?;
     if let Some(damage) = &song.damage {

@@ -188,13 +188,21 @@ fn move_one_aside(path: &Path) -> Result<Option<PathBuf>, RecordError> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(unwritable)?,
     };
-    if metadata.is_dir() {
-        return Err(unwritable(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
-    }
+    ordinary(path).map_err(unwritable)?;
     let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
     let aside = free_name(path, modified.unwrap_or_else(Timestamp::now));
     fs::rename(path, &aside).map_err(unwritable)?;
     Ok(Some(aside))
+}
+
+/// Refuses what is there and no ordinary file, nor a link to one: a folder, a device, a pipe. To put a file in its place would
+/// destroy it.
+pub(crate) fn ordinary(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")),
+        Ok(there) if !there.is_file() => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file")),
+        _ => Ok(()),
+    }
 }
 
 /// The name of a take of that time that nothing has: `AI_generated-20261125-101500.mid` for `AI_generated.mid`, with

@@ -29,7 +29,7 @@ Examples:
 /// alone. With --from it goes on from an exported model, on your own songs or recorded sessions.
 ///
 /// Exit codes: 0 done or nothing to do, 2 usage, 3 not enough data, 4 cannot read or write a file, 5 training diverged,
-/// 6 the exported file is wrong, 130 interrupted after everything was saved.
+/// 6 the exported file is wrong, 7 interrupted twice: what was not saved is lost, 130 interrupted after everything was saved.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "antiphon-train", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Flags {

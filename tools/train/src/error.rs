@@ -21,6 +21,8 @@ pub enum Exit {
     Training = 5,
     /// The exported file does not compute what was trained.
     WrongExport = 6,
+    /// A second Ctrl-C: what was not saved yet is lost.
+    AtOnce = 7,
     /// Ctrl-C: everything was saved before.
     Interrupted = 130,
 }
@@ -66,7 +68,7 @@ pub enum TrainError {
         cause: std::io::Error,
     },
     /// The checkpoint is of no use.
-    #[error("cannot go on from {path}: {why}; train anew with --retrain", path = .path.display())]
+    #[error("cannot go on from {path}: {why}; name the model of that run with --model, or train anew with --retrain", path = .path.display())]
     Checkpoint {
         /// The file.
         path: PathBuf,

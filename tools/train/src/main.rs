@@ -1,8 +1,9 @@
 //! The `antiphon-train` command.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use antiphon_train::commands;
 use antiphon_train::config::Flags;
@@ -10,27 +11,35 @@ use antiphon_train::error::Exit;
 use antiphon_train::train;
 use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+/// The first signal asks to save and leave; a second one leaves at once.
+fn listen(interrupted: Arc<AtomicBool>) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let hear = move || {
+        for _ in signals.forever() {
+            if interrupted.swap(true, Relaxed) {
+                exit(Exit::AtOnce as i32);
+            }
+            eprintln!("\nantiphon-train: saving once this step is done; Ctrl-C again leaves at once and saves nothing");
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(hear).map(drop)
+}
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The first asks to save and leave; a second one leaves at once. The order of the two lines matters.
-        let registered =
-            flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&interrupted))
-                .and_then(|_| flag::register(signal, Arc::clone(&interrupted)));
-        if let Err(error) = registered {
-            eprintln!("antiphon-train: Ctrl-C will not save: {error}");
-        }
+    if let Err(error) = listen(Arc::clone(&interrupted)) {
+        eprintln!("antiphon-train: Ctrl-C will not save: {error}");
     }
     let done = match &flags.command {
         Some(command) => commands::run(command),
         None => train::run(&flags, &interrupted),
     };
-    let exit = done.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         eprintln!("antiphon-train: {error}");
         error.exit()
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(code as u8)
 }

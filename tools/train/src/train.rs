@@ -2,8 +2,10 @@
 
 mod finish;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use antiphon::note_model::HeldOut;
 
@@ -43,7 +45,7 @@ const WARM_UP: u64 = 100;
 /// [`TrainError`], each with the reason and what to do.
 pub fn run(flags: &Flags, interrupted: &AtomicBool) -> Result<Exit, TrainError> {
     let typed = Config::default().with(flags)?;
-    if typed.model.exists() && !flags.retrain && !flags.resume {
+    if typed.model.is_file() && !flags.retrain && !flags.resume {
         println!("{} exists already and was left as it is; --retrain makes a new one", typed.model.display());
         return Ok(Exit::Done);
     }
@@ -77,6 +79,7 @@ pub fn run(flags: &Flags, interrupted: &AtomicBool) -> Result<Exit, TrainError> 
                 format!("the data have changed since (digest {:.12}, now {:.12})", header.data_sha256, dataset.sha256);
             return Err(TrainError::Checkpoint { path: checkpoint, why });
         }
+        writable(&config.model)?;
         let layout = Layout::new(config.sizes, dataset.styles.len());
         let source = Source::new(&dataset, &config.weights, config.seed)?;
         let mut run = Run::new(&config, &dataset, Trainer::new(&config, layout, source));
@@ -92,6 +95,19 @@ pub fn run(flags: &Flags, interrupted: &AtomicBool) -> Result<Exit, TrainError> 
         run.train(interrupted)?;
         run.finish(interrupted.load(Ordering::Relaxed))
     })
+}
+
+/// Found out before anything is trained and not hours after.
+fn writable(model: &Path) -> Result<(), TrainError> {
+    if fs::metadata(model).is_ok_and(|there| !there.is_file()) {
+        let cause = io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file");
+        return Err(TrainError::File { what: "write", path: model.to_owned(), cause });
+    }
+    let tried = model.with_added_extension("new");
+    checkpoint::write_whole(&tried, &[])?;
+    // One that stays behind does no harm.
+    let _ = fs::remove_file(&tried);
+    Ok(())
 }
 
 /// A run under way.

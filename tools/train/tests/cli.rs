@@ -120,6 +120,19 @@ fn twenty_notes_are_enough() {
 }
 
 #[test]
+fn a_model_that_cannot_be_written_is_said_before_anything_is_trained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_tune(&folder.path().join("mid_songs/short.mid"), 1, 20);
+    std::fs::create_dir(folder.path().join("taken.onnx")).expect("a folder");
+    let output = train(folder.path(), &["--model", "taken.onnx", "--retrain"]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(text(&output).contains("cannot write taken.onnx: it is no ordinary file"), "{}", text(&output));
+    assert!(!text(&output).contains(" LSTM, heads of"), "{}", text(&output));
+    let beside = |ending: &str| folder.path().join(format!("taken.{ending}")).exists();
+    assert!(!["onnx.new", "onnx.new.tmp", "checkpoint"].into_iter().any(beside));
+}
+
+#[test]
 fn flags_out_of_range_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases =
@@ -173,7 +186,7 @@ fn an_interrupt_saves_and_leaves() {
     assert!(killed.success());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));
-    assert!(text(&output).contains("--resume goes on"), "{}", text(&output));
+    assert!(text(&output).contains("models/antiphon.onnx` goes on"), "{}", text(&output));
     assert!(folder.path().join("models/antiphon.checkpoint").exists());
     // Before the first look there is nothing to report.
     let was_looked = text(&output).contains("min  training loss");

@@ -28,8 +28,9 @@ impl Run<'_> {
             match self.trainer.adam.steps {
                 0 => println!("interrupted before the first step; nothing was written"),
                 steps => println!(
-                    "interrupted at step {steps}; saved {}, --resume goes on; no model was written yet",
-                    checkpoint.display()
+                    "interrupted at step {steps}; saved {}, `antiphon-train --resume --model {}` goes on; no model was written yet",
+                    checkpoint.display(),
+                    self.config.model.display()
                 ),
             }
             return Ok(Exit::Interrupted);
@@ -79,9 +80,10 @@ impl Run<'_> {
         }
         if interrupted {
             println!(
-                "interrupted at step {}; saved {}, --resume goes on",
+                "interrupted at step {}; saved {}, `antiphon-train --resume --model {}` goes on",
                 self.trainer.adam.steps,
-                checkpoint.display()
+                checkpoint.display(),
+                self.config.model.display()
             );
             return Ok(Exit::Interrupted);
         }
