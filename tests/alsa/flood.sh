@@ -10,7 +10,7 @@ set -euo pipefail
 export ANTIPHON_CONFIG=none # the developer's own file says nothing here
 antiphon=$1 model=$2 check=$3
 keyboard=/dev/snd/midiC0D0
-rounds=5             # each strikes and releases all 128 keys of all channels
+rounds=2             # each strikes and releases all 128 keys of all channels
 played=(60 64 67 72) # on channel 2, after the flood
 
 running=()
