@@ -336,6 +336,22 @@ fn what_is_no_ordinary_file_is_left_alone_and_the_song_is_not_rendered_over() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_is_written_anew_stays_as_private_as_it_was() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    let (file, link) = (stage.path("mine.toml"), stage.path("link.toml"));
+    fs::write(&file, "# token").expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    assert!(stage.last_line(&["init", "--config", "link.toml"], 2).contains("is there already"));
+    stage.last_line(&["init", "--config", "link.toml", "--force"], 0);
+    assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&file).expect("text").contains("[settings]"));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_printed_is_a_failure_and_a_reader_that_has_gone_is_none() {

@@ -6,8 +6,7 @@ use clap::Args;
 
 use super::configured::keys;
 use super::{Exit, Failure, examples, say};
-use crate::config::{template, user_file};
-use crate::recorder::ordinary;
+use crate::config::{replace, template, user_file};
 
 #[derive(Debug, Args)]
 #[command(after_help = examples::INIT)]
@@ -41,19 +40,8 @@ fn write(path: &Path, over: bool) -> Result<(), Failure> {
         };
         Failure::new(exit, format!("{} {why}", path.display()))
     };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(refused)?;
-    }
     if !over && std::fs::symlink_metadata(path).is_ok() {
         return Err(refused(std::io::ErrorKind::AlreadyExists.into()));
     }
-    ordinary(path).map_err(refused)?;
-    // Whole or not at all, so that a full disk costs nobody the file before. Where a link leads to it, it is there.
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = path.with_added_extension("new");
-    let written = std::fs::write(&beside, template(&keys())).and_then(|()| std::fs::rename(&beside, &path));
-    written.map_err(|cause| {
-        let _ = std::fs::remove_file(&beside);
-        refused(cause)
-    })
+    replace(path, &template(&keys())).map_err(refused)
 }

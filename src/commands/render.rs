@@ -1,5 +1,6 @@
 //! `antiphon render`: a MIDI file as it sounds, offline, by the same instruments as `jam --synth`.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -90,10 +91,11 @@ pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {
         let sentence = format!("{} is there already; --force writes over it", flags.out.display());
         return Err(Failure::new(Exit::Sound, sentence));
     }
-    let refused = |why: &str| Failure::new(Exit::Sound, format!("cannot write {}: {why}", flags.out.display()));
-    ordinary(&flags.out).map_err(|why| refused(&why.to_string()))?;
+    let unwritable =
+        |why: &dyn Display| Failure::new(Exit::Sound, format!("cannot write {}: {why}", flags.out.display()));
+    ordinary(&flags.out).map_err(|why| unwritable(&why))?;
     if fs::canonicalize(&flags.out).is_ok_and(|out| fs::canonicalize(&flags.song).is_ok_and(|song| song == out)) {
-        return Err(refused("it is the song itself"));
+        return Err(unwritable(&"it is the song itself"));
     }
     let song = read_song(&flags.song).map_err(|error| Failure::midi_file(&flags.song, &error))?;
     if let Some(damage) = &song.damage {
@@ -117,8 +119,6 @@ pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {
     let mixer = Mixer::new(&chosen.timbre, flags.rate, gains).map_err(|why| Failure::new(Exit::Sound, why))?;
 
     let began = Instant::now();
-    let unwritable =
-        |error: hound::Error| Failure::new(Exit::Sound, format!("cannot write {}: {error}", flags.out.display()));
     let beside = beside(&flags.out);
     let spec = WavSpec {
         channels: 2,
@@ -126,7 +126,7 @@ pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {
         bits_per_sample: if flags.format == Form::I16 { 16 } else { 32 },
         sample_format: if flags.format == Form::I16 { SampleFormat::Int } else { SampleFormat::Float },
     };
-    let write = || {
+    let write = || -> Result<_, hound::Error> {
         let writer = WavWriter::create(&beside, spec)?;
         let mut rendering = Rendering { mixer, gains, writer, form: flags.format, done: 0, peak: 0.0, loud_at: 0 };
         rendering.play(&song)?;
@@ -139,7 +139,7 @@ pub(super) fn run(flags: &RenderFlags) -> Result<(), Failure> {
     let (frames, peak, broken) = write().map_err(|error| {
         // Best effort: the cause of the failure is what the user must hear.
         let _ = fs::remove_file(&beside);
-        unwritable(error)
+        unwritable(&error)
     })?;
     if broken {
         Log::default().warning("the SoundFont could not be played to the end; the built-in instrument took over");

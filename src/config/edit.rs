@@ -1,4 +1,4 @@
-//! Writes what was learnt into the configuration file, and nothing else of it.
+//! Writes the configuration file: whole at any moment, and of what was learnt nothing else.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -9,6 +9,7 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 
 use super::ConfigError;
 use crate::control::MapChange;
+use crate::recorder::ordinary;
 
 /// How a file begins that is made for what was learnt.
 const BEGINNING: &str = "# Antiphon's configuration; `antiphon init --force` writes one with all there is to set.\n";
@@ -26,7 +27,7 @@ pub fn keep(path: &Path, change: &MapChange) -> Result<(), ConfigError> {
     };
     let unkept = |why: String| ConfigError::Unkept { path: Arc::clone(&shared), why };
     let text = changed(&text, change).map_err(unkept)?;
-    write(path, &text).map_err(|cause| unkept(cause.to_string()))
+    replace(path, &text).map_err(|cause| unkept(cause.to_string()))
 }
 
 /// The text with the change.
@@ -64,8 +65,12 @@ fn changed(text: &str, change: &MapChange) -> Result<String, String> {
     Ok(document.to_string())
 }
 
-/// Replaces the file in one step. A link stays a link.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+/// Replaces the file in one step, or makes it. A link stays a link.
+///
+/// # Errors
+/// When it cannot be written, or is there and no ordinary file; it is then as it was.
+pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    ordinary(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use controllers::{ControllerMap, ControllerMaps};
-pub use edit::keep;
+pub use edit::{keep, replace};
 pub use effective::Effective;
 pub use environment::Environment;
 pub use file::ConfigFile;

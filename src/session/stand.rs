@@ -140,10 +140,9 @@ impl<M: NoteModel + 'static> Stand<M> {
             self.mend()?;
             let now = self.clock.now();
             self.desk.status.life.conductor.beat();
-            let wake = self.next_wake(now).map(|wake| wake.max(now));
             // What the player has not been told yet does not wait.
-            let wake = wake.map(|wake| if self.desk.unsent.is_empty() { wake.max(rest.until) } else { wake });
-            let wake = wake.map(|wake| self.clock.instant(wake));
+            let rested = if self.desk.unsent.is_empty() { now.max(rest.until) } else { now };
+            let wake = self.next_wake(now).map(|wake| self.clock.instant(wake.max(rested)));
             let beat = self.clock.instant(now) + BEAT_EVERY;
             // What the human does comes before any planning.
             let heard = self.heard.recv_deadline(wake.map_or(beat, |wake| wake.min(beat)));

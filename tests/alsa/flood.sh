@@ -13,25 +13,10 @@ keyboard=/dev/snd/midiC0D0
 rounds=2             # each strikes and releases all 128 keys of all channels
 played=(60 64 67 72) # on channel 2, after the flood
 
-running=()
-# shellcheck disable=SC2317  # called by trap
-clean_up() { for process in "${running[@]}"; do kill -KILL "$process" 2>/dev/null || true; done; }
-trap clean_up EXIT
-fail() {
-    echo "ALSA flood: FAILED: $*"
-    sed 's/^/  antiphon: /' daemon.log
-    exit 1
-}
-# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds.
-wait_for() {
-    local limit=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        kill -0 "$daemon" 2>/dev/null || fail "antiphon ended while waiting for $what"
-        [ $SECONDS -lt $limit ] || fail "waited in vain for $what"
-        sleep 0.2
-    done
-}
+session=flood
+# shellcheck source=tests/alsa/daemon.sh
+. "$(dirname "$0")/daemon.sh"
+
 said() { grep -q "$1" daemon.log; }
 heard_last() { tail -n 5 events.txt | grep '"human_off"' | grep -q "\"key\":${played[3]}\b"; }
 

@@ -13,27 +13,8 @@ phrase=$(dirname "$0")/phrase.csv
 through=14:0   # "Midi Through Port-0", which the kernel has
 notes_wanted=4 # of the answer, before the session is ended
 
-running=()
-# shellcheck disable=SC2317  # called by trap
-clean_up() { for process in "${running[@]}"; do kill -KILL "$process" 2>/dev/null || true; done; }
-trap clean_up EXIT
-
-fail() {
-    echo "ALSA: FAILED ($session): $*"
-    [ ! -s daemon.log ] || sed 's/^/  antiphon: /' daemon.log
-    exit 1
-}
-
-# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds.
-wait_for() {
-    local limit=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        kill -0 "$daemon" 2>/dev/null || fail "antiphon ended while waiting for $what"
-        [ $SECONDS -lt $limit ] || fail "waited in vain for $what"
-        sleep 0.2
-    done
-}
+# shellcheck source=tests/alsa/daemon.sh
+. "$(dirname "$0")/daemon.sh"
 
 # port NAME: the address of the port with that name, as client:port; status 1 while there is none.
 port() {

@@ -29,13 +29,16 @@ fn listen(interrupted: Arc<AtomicBool>) -> std::io::Result<()> {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = listen(Arc::clone(&interrupted)) {
-        eprintln!("antiphon-train: Ctrl-C will not save: {error}");
-    }
     let done = match &flags.command {
+        // They have nothing to save, and end at a signal as others do.
         Some(command) => commands::run(command),
-        None => train::run(&flags, &interrupted),
+        None => {
+            let interrupted = Arc::new(AtomicBool::new(false));
+            if let Err(error) = listen(Arc::clone(&interrupted)) {
+                eprintln!("antiphon-train: Ctrl-C will not save: {error}");
+            }
+            train::run(&flags, &interrupted)
+        }
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("antiphon-train: {error}");

@@ -23,15 +23,16 @@ const CHECK_NOTES: usize = 1000;
 impl Run<'_> {
     /// Measures the best weights on all held-out pieces, writes and checks the model.
     pub(super) fn finish(mut self, interrupted: bool) -> Result<Exit, TrainError> {
-        let checkpoint = self.config.checkpoint();
-        if interrupted && (self.header.best.is_none() || self.trainer.adam.steps == 0) {
-            match self.trainer.adam.steps {
+        let steps = self.trainer.adam.steps;
+        let saved = format!(
+            "interrupted at step {steps}; saved {}, `antiphon-train --resume --model {}` goes on",
+            self.config.checkpoint().display(),
+            self.config.model.display()
+        );
+        if interrupted && (self.header.best.is_none() || steps == 0) {
+            match steps {
                 0 => println!("interrupted before the first step; nothing was written"),
-                steps => println!(
-                    "interrupted at step {steps}; saved {}, `antiphon-train --resume --model {}` goes on; no model was written yet",
-                    checkpoint.display(),
-                    self.config.model.display()
-                ),
+                _ => println!("{saved}; no model was written yet"),
             }
             return Ok(Exit::Interrupted);
         }
@@ -79,12 +80,7 @@ impl Run<'_> {
             }
         }
         if interrupted {
-            println!(
-                "interrupted at step {}; saved {}, `antiphon-train --resume --model {}` goes on",
-                self.trainer.adam.steps,
-                checkpoint.display(),
-                self.config.model.display()
-            );
+            println!("{saved}");
             return Ok(Exit::Interrupted);
         }
         Ok(Exit::Done)
